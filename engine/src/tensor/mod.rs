@@ -24,8 +24,11 @@ use crate::graph::node::{Held, Input, Node, State, next_id};
 use crate::ops::{Kind, Op, OpRef, Spec};
 use crate::shape::{Layout, Shape, numel};
 
-pub use convert::IntoTensorData;
-pub use create::{Full, TensorOptions};
+pub use create::IntoTensorData;
+pub use create::TensorOptions;
+pub use math::Operand;
+pub use random::manual_seed;
+pub use view::Dims;
 pub use index::{IndexArg, Slice};
 
 /// An n-dimensional array on a device, possibly not computed yet, possibly part of an autograd graph.

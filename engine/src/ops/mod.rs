@@ -1,0 +1,38 @@
+//! The primitives: one file each (or one table of kin).
+
+mod op;
+
+mod assign;
+mod attention;
+mod binary;
+mod cast;
+mod compare;
+mod conv;
+mod gather;
+mod matmul;
+mod pool;
+mod random;
+mod reduce;
+mod scatter;
+mod select;
+mod source;
+mod unary;
+
+pub use op::{Class, Combine, Grads, Kind, Map, Op, Reduction, Saves, Spec};
+pub(crate) use op::OpRef;
+
+pub(crate) use assign::*;
+pub(crate) use attention::*;
+pub(crate) use binary::*;
+pub(crate) use cast::*;
+pub(crate) use compare::*;
+pub(crate) use conv::*;
+pub(crate) use gather::*;
+pub(crate) use matmul::*;
+pub(crate) use pool::*;
+pub(crate) use random::*;
+pub(crate) use reduce::*;
+pub(crate) use scatter::*;
+pub(crate) use select::*;
+pub(crate) use source::*;
+pub(crate) use unary::*;
