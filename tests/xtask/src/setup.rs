@@ -139,6 +139,9 @@ fn find_vulkan() -> Result<String, String> {
         }
         (!missing.is_empty()).then(|| missing.join(", "))
     };
+    if let (Some(what), Some(name)) = (missing(), chosen_drivers()) {
+        return Err(format!("{what}; {name} is set and chooses the drivers"));
+    }
     if let Some(what) = missing() {
         install_from_debian(&["mesa-vulkan-drivers", "libvulkan1"]).map_err(|e| format!("{what}; {e}"))?;
         if let Some(what) = missing() {
@@ -175,6 +178,7 @@ fn vulkan_drivers() -> Vec<PathBuf> {
         }
     }
     drivers.retain(|path| path.is_file());
+    drivers.sort();
     drivers
 }
 

@@ -116,7 +116,8 @@ impl Outcome {
     fn word(&self) -> &'static str {
         match self.counts {
             Counts { failed: 1.., .. } => "FAILED",
-            Counts { passed: 0, .. } => "skipped",
+            Counts { passed: 0, skipped: 1.., .. } => "skipped",
+            Counts { passed: 0, .. } => "empty",
             _ => "ok",
         }
     }
