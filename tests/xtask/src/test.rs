@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> ExitCode {
         Outcome::counted(environment(command), |printed| summary::doctests(&printed.stdout))
     });
     // What the README tells people to start: in release, as they will build it.
-    report.step("examples", || check(&Ok(()), "build --release --package taper-examples --examples"));
+    report.step("examples", || check(&Ok(()), "build --release --package taper-examples --lib --examples"));
     report.step("wasm32", || {
         match wasm.and_then(|wasm| run_command(environment(wasm.cargo("build --package taper --package taper-web")))) {
             Ok(()) => Outcome::passed(String::new()),
