@@ -31,11 +31,14 @@ pub mod optim;
 mod runtime;
 mod shape;
 mod tensor;
+#[cfg(test)]
+mod testing;
 
 pub use autograd::{enable_grad, no_grad};
 pub use device::{Device, Stats};
 pub use dtype::{DType, Element, Scalar};
 pub use error::{Error, Result};
+pub use graph::with_eager;
 pub use runtime::pool::MemoryStats;
 pub use runtime::{Adapter, Limits};
 pub use shape::Shape;

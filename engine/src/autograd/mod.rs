@@ -206,3 +206,8 @@ impl std::fmt::Debug for Ctx<'_> {
         write!(f, "Ctx({})", self.name)
     }
 }
+
+/// Refuses an in-place operation that would change a value a gradient was promised for.
+pub(crate) fn check_inplace(t: &Tensor, op: &'static str) -> Result<()> {
+    t.check_inplace(op)
+}

@@ -4,6 +4,7 @@
 //! it computes ([`Kind`]). Nothing about an operator lives outside its file in `ops/` and, for a
 //! hand-written kernel, the `.wgsl` file of the same name.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ pub type Grads = SmallVec<[Option<Tensor>; 3]>;
 ///
 /// Attributes that change the generated code go into [`attrs`](Op::attrs); numbers that only change the
 /// result are [`scalars`](Op::scalars), run-time parameters that never make a new plan.
-pub trait Op: Debug + Send + Sync + 'static {
+pub trait Op: Any + Debug + Send + Sync {
     /// Stable name: the registry, traces and errors use it.
     fn name(&self) -> &'static str;
 

@@ -1,6 +1,7 @@
 //! Runtimes: what executes plans. A device is one runtime, its memory and its plans.
 
 pub mod cpu;
+pub mod pool;
 #[cfg(feature = "gpu")]
 pub mod wgpu;
 
@@ -46,6 +47,10 @@ pub(crate) trait Runtime: Send + Sync + Debug {
     fn adapter(&self) -> &Adapter;
     /// Whether values of this type exist here; the error says why not.
     fn check_dtype(&self, op: &'static str, dtype: DType) -> Result<()>;
+    /// Bits one element takes here.
+    fn element_bits(&self, dtype: DType) -> usize {
+        dtype.size() * 8
+    }
     /// Bytes one value of `numel` elements takes here, padded to what kernels may touch.
     fn stored_bytes(&self, dtype: DType, numel: usize) -> usize;
 

@@ -218,13 +218,82 @@ impl Tensor {
         content.version += 1;
     }
 
+    pub(crate) fn set_edge(&self, edge: Edge) {
+        self.0.content.write().edge = edge;
+    }
+
     pub(crate) fn is_leaf_requiring_grad(&self) -> bool {
         let content = self.0.content.read();
         content.requires_grad && matches!(content.edge, Edge::None)
     }
 
-    pub(crate) fn set_requires_grad(&self, on: bool) {
+    /// Whether operations on this tensor are recorded.
+    pub fn requires_grad(&self) -> bool {
+        self.edge().is_some()
+    }
+
+    /// Not made by a recorded operation: gradients end here.
+    pub fn is_leaf(&self) -> bool {
+        self.refresh();
+        matches!(self.0.content.read().edge, Edge::None)
+    }
+
+    /// Starts or stops recording operations on this leaf.
+    ///
+    /// # Errors
+    /// An integer or `bool` tensor; switching off a tensor that was made by a recorded operation (use
+    /// [`detach`](Self::detach)).
+    pub fn requires_grad_(&self, on: bool) -> Result<&Self> {
+        const OP: &str = "requires_grad_";
+        self.value()?;
+        if on && !self.dtype().is_float() {
+            return Err(Error::autograd(OP, format!("only floating-point tensors have gradients, this one is {}", self.dtype())));
+        }
+        if !self.is_leaf() {
+            if on {
+                return Ok(self);
+            }
+            return Err(Error::autograd(OP, "the tensor was made by a recorded operation; detach() gives one that does not require a gradient"));
+        }
         self.0.content.write().requires_grad = on;
+        Ok(self)
+    }
+
+    /// The gradient accumulated by [`backward`](Self::backward).
+    pub fn grad(&self) -> Option<Tensor> {
+        self.0.grad.lock().clone()
+    }
+
+    /// Replaces the accumulated gradient.
+    ///
+    /// # Errors
+    /// Another shape, dtype or device than this tensor's.
+    pub fn set_grad(&self, grad: Option<&Tensor>) -> Result<()> {
+        if let Some(g) = grad
+            && (g.shape() != self.shape() || g.dtype() != self.dtype() || g.device() != self.device())
+        {
+            let what = |t: &Tensor| format!("{:?} {} on {}", t.shape(), t.dtype(), t.device());
+            return Err(Error::autograd("set_grad", format!("the gradient is {}, the tensor {}", what(g), what(self))));
+        }
+        *self.0.grad.lock() = grad.cloned();
+        Ok(())
+    }
+
+    /// Drops the accumulated gradient.
+    pub fn zero_grad(&self) {
+        *self.0.grad.lock() = None;
+    }
+
+    /// Refuses to overwrite what a gradient was promised for.
+    pub(crate) fn check_inplace(&self, op: &'static str) -> Result<()> {
+        if !autograd::is_enabled() {
+            return Ok(());
+        }
+        let base = self.0.view.as_ref().map_or(self, |(base, _)| base);
+        if base.is_leaf_requiring_grad() {
+            return Err(Error::autograd(op, "a leaf that requires a gradient cannot be changed in place outside no_grad()"));
+        }
+        Ok(())
     }
 
     pub(crate) fn grad_slot(&self) -> &Mutex<Option<Tensor>> {
@@ -256,6 +325,8 @@ impl Tensor {
         let at = Location::caller();
         let mut specs: SmallVec<[Spec; 4]> = SmallVec::new();
         let mut nodes: SmallVec<[Input; 3]> = SmallVec::new();
+        // Until the node is queued nobody may take its inputs for temporaries.
+        let mut alive: SmallVec<[Held; 3]> = SmallVec::new();
         let transfer = matches!(op.kind(), Kind::Transfer);
         for t in inputs {
             let value = t.value()?;
@@ -265,6 +336,7 @@ impl Tensor {
             specs.push(t.spec().clone());
             let held = transfer.then(|| value.node.clone());
             nodes.push(Input { node: value.node.arc().clone(), layout: value.layout, held });
+            alive.push(value.node);
         }
         let spec = op.infer(&specs)?;
         device.runtime().check_dtype(op.name(), spec.dtype)?;
