@@ -216,7 +216,7 @@ macro_rules! element_int {
             }
             fn to_scalar(self) -> Scalar { Scalar::$variant(self as $wide) }
             fn write_bytes(v: &[Self]) -> Vec<u8> { bytemuck::cast_slice(v).to_vec() }
-            fn read_bytes(b: &[u8]) -> Vec<Self> { bytemuck::pod_collect_to_vec(b) }
+            fn read_bytes(b: &[u8]) -> Vec<Self> { bytemuck::allocation::pod_collect_to_vec(b) }
         }
         impl From<$t> for Scalar {
             fn from(v: $t) -> Scalar { Scalar::$variant(v as $wide) }
@@ -242,7 +242,7 @@ macro_rules! element_float {
             fn from_scalar(s: Scalar) -> Self { $from(s.as_f64()) }
             fn to_scalar(self) -> Scalar { Scalar::Float($to(self)) }
             fn write_bytes(v: &[Self]) -> Vec<u8> { bytemuck::cast_slice(v).to_vec() }
-            fn read_bytes(b: &[u8]) -> Vec<Self> { bytemuck::pod_collect_to_vec(b) }
+            fn read_bytes(b: &[u8]) -> Vec<Self> { bytemuck::allocation::pod_collect_to_vec(b) }
         }
         impl From<$t> for Scalar {
             fn from(v: $t) -> Scalar { Scalar::Float($to(v)) }
