@@ -1,0 +1,305 @@
+//! Normalisation: over the batch, over the last dimensions, over groups of channels.
+
+use crate::Module;
+use crate::autograd::no_grad;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::tensor::{Tensor, TensorOptions};
+
+use super::module::Layer;
+use super::sequential::layers;
+use super::{Buffer, Param, Training, init};
+
+/// For `[N, C]` and `[N, C, L]`.
+pub type BatchNorm1d = BatchNorm<1>;
+/// For `[N, C, H, W]`.
+pub type BatchNorm2d = BatchNorm<2>;
+
+/// Makes every channel's mean 0 and variance 1 over the batch, then scales and shifts it.
+///
+/// In evaluation (and for that, tracked while training) the running statistics take the batch's place. They are
+/// tensors on the device, updated in the same plan as the step.
+#[derive(Module, Debug)]
+pub struct BatchNorm<const D: usize> {
+    pub weight: Option<Param>,
+    pub bias: Option<Param>,
+    pub running_mean: Option<Buffer>,
+    pub running_var: Option<Buffer>,
+    pub num_batches_tracked: Option<Buffer>,
+    training: Training,
+    channels: usize,
+    eps: f64,
+    momentum: Option<f64>,
+}
+
+/// Builds a [`BatchNorm`]; the defaults are PyTorch's.
+#[derive(Debug, Clone)]
+pub struct BatchNormBuilder<const D: usize> {
+    channels: usize,
+    eps: f64,
+    momentum: Option<f64>,
+    affine: bool,
+    track: bool,
+}
+
+impl<const D: usize> BatchNorm<D> {
+    /// # Errors
+    /// The device lacks the type or the memory.
+    pub fn new(channels: usize, options: impl Into<TensorOptions>) -> Result<Self> {
+        Self::builder(channels).build(options)
+    }
+
+    pub fn builder(channels: usize) -> BatchNormBuilder<D> {
+        BatchNormBuilder { channels, eps: 1e-5, momentum: Some(0.1), affine: true, track: true }
+    }
+
+    /// # Errors
+    /// The input's rank or channels do not fit; one value per channel while training.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let ranks = if D == 1 { 2..=3 } else { D + 2..=D + 2 };
+        if !ranks.contains(&x.rank()) || x.shape().get(1) != Some(&self.channels) {
+            let wanted = if D == 1 { "[N, C] or [N, C, L]" } else { "[N, C, H, W]" };
+            return Err(Error::argument("batch_norm", format!("expects {wanted} with C = {}, the input is {:?}", self.channels, x.shape())));
+        }
+        let training = self.training.get();
+        let (mean, var) = (self.running_mean.as_deref(), self.running_var.as_deref());
+        let momentum = match (self.momentum, &self.num_batches_tracked) {
+            (_, None) => Momentum::Fixed(0.0),
+            (momentum, Some(count)) => {
+                if training {
+                    no_grad(|| count.set(&count.add(1)?))?;
+                }
+                momentum.map_or_else(|| Momentum::Cumulative(count.clone()), Momentum::Fixed)
+            }
+        };
+        match momentum {
+            Momentum::Fixed(m) => x.batch_norm(mean, var, self.weight.as_deref(), self.bias.as_deref(), training, m, self.eps),
+            Momentum::Cumulative(count) => self.cumulative(x, &count, training),
+        }
+    }
+
+    /// Running statistics that are the plain average of all batches: the share of this one is `1 / count`.
+    fn cumulative(&self, x: &Tensor, count: &Tensor, training: bool) -> Result<Tensor> {
+        let (Some(mean), Some(var)) = (&self.running_mean, &self.running_var) else {
+            return Err(Error::argument("batch_norm", "cumulative statistics need running statistics"));
+        };
+        if training {
+            no_grad(|| {
+                let dims: Vec<isize> = (0..x.rank() as isize).filter(|&d| d != 1).collect();
+                let share = count.to_dtype(mean.dtype())?.reciprocal()?;
+                mean.set(&mean.add(x.mean(&dims[..])?.sub(&**mean)?.mul(&share)?)?)?;
+                var.set(&var.add(x.var(&dims[..], 1.0)?.sub(&**var)?.mul(&share)?)?)
+            })?;
+        }
+        let (mean, var) = if training { (None, None) } else { (Some(&**mean), Some(&**var)) };
+        x.batch_norm(mean, var, self.weight.as_deref(), self.bias.as_deref(), training, 0.0, self.eps)
+    }
+}
+
+enum Momentum {
+    Fixed(f64),
+    Cumulative(Buffer),
+}
+
+impl<const D: usize> BatchNormBuilder<D> {
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// The share of each batch in the running statistics; `None`: their plain average.
+    pub fn momentum(mut self, momentum: impl Into<Option<f64>>) -> Self {
+        self.momentum = momentum.into();
+        self
+    }
+
+    /// With a learned scale and shift.
+    pub fn affine(mut self, affine: bool) -> Self {
+        self.affine = affine;
+        self
+    }
+
+    /// Without running statistics (`false`), evaluation uses the batch's own.
+    pub fn track_running_stats(mut self, track: bool) -> Self {
+        self.track = track;
+        self
+    }
+
+    /// # Errors
+    /// The device lacks the type or the memory.
+    pub fn build(self, options: impl Into<TensorOptions>) -> Result<BatchNorm<D>> {
+        let (options, shape) = (options.into(), [self.channels]);
+        let param = |value| if self.affine { init::constant(&shape, value, &options).map(Some) } else { Ok(None) };
+        let buffer = |value: f64| -> Result<Option<Buffer>> {
+            if self.track { Ok(Some(Buffer::new(Tensor::full(shape, value, options.clone())?))) } else { Ok(None) }
+        };
+        let count = || Ok(Buffer::new(Tensor::zeros([], (DType::I64, &options.device))?));
+        Ok(BatchNorm {
+            weight: param(1.0)?,
+            bias: param(0.0)?,
+            running_mean: buffer(0.0)?,
+            running_var: buffer(1.0)?,
+            num_batches_tracked: self.track.then(count).transpose()?,
+            training: Training::default(),
+            channels: self.channels,
+            eps: self.eps,
+            momentum: self.momentum,
+        })
+    }
+}
+
+/// Makes mean 0 and variance 1 over the last dimensions, then scales and shifts each element.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    pub weight: Option<Param>,
+    pub bias: Option<Param>,
+    normalized: Vec<usize>,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Over the last dimensions, whose sizes are `normalized`; eps 1e-5.
+    ///
+    /// # Errors
+    /// The device lacks the type or the memory.
+    pub fn new(normalized: impl AsRef<[usize]>, options: impl Into<TensorOptions>) -> Result<LayerNorm> {
+        let (shape, options) = (normalized.as_ref(), options.into());
+        let weight = Some(init::constant(shape, 1.0, &options)?);
+        Ok(LayerNorm { weight, bias: Some(init::constant(shape, 0.0, &options)?), normalized: shape.to_vec(), eps: 1e-5 })
+    }
+
+    /// The same without a learned scale and shift.
+    pub fn plain(mut self) -> LayerNorm {
+        (self.weight, self.bias) = (None, None);
+        self
+    }
+
+    /// The same without a learned shift.
+    pub fn no_bias(mut self) -> LayerNorm {
+        self.bias = None;
+        self
+    }
+
+    pub fn eps(mut self, eps: f64) -> LayerNorm {
+        self.eps = eps;
+        self
+    }
+
+    /// # Errors
+    /// The input's last dimensions are others.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.layer_norm(&self.normalized, self.weight.as_deref(), self.bias.as_deref(), self.eps)
+    }
+}
+
+/// Divides by the root of the mean square over the last dimensions, then scales each element.
+#[derive(Module, Debug)]
+pub struct RMSNorm {
+    pub weight: Option<Param>,
+    normalized: Vec<usize>,
+    eps: Option<f64>,
+}
+
+impl RMSNorm {
+    /// Over the last dimensions, whose sizes are `normalized`; eps is the type's machine epsilon.
+    ///
+    /// # Errors
+    /// The device lacks the type or the memory.
+    pub fn new(normalized: impl AsRef<[usize]>, options: impl Into<TensorOptions>) -> Result<RMSNorm> {
+        let shape = normalized.as_ref();
+        Ok(RMSNorm { weight: Some(init::constant(shape, 1.0, &options.into())?), normalized: shape.to_vec(), eps: None })
+    }
+
+    /// The same without a learned scale.
+    pub fn plain(mut self) -> RMSNorm {
+        self.weight = None;
+        self
+    }
+
+    pub fn eps(mut self, eps: f64) -> RMSNorm {
+        self.eps = Some(eps);
+        self
+    }
+
+    /// # Errors
+    /// The input's last dimensions are others.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if !x.shape().ends_with(&self.normalized) || self.normalized.is_empty() {
+            let wanted = &self.normalized;
+            return Err(Error::argument("rms_norm", format!("expects the last dimensions {wanted:?}, the input is {:?}", x.shape())));
+        }
+        let dims: Vec<isize> = (1..=self.normalized.len() as isize).map(|d| -d).collect();
+        let eps = self.eps.unwrap_or(match x.dtype() {
+            DType::F64 => f64::EPSILON,
+            DType::F16 => 9.765625e-4,
+            DType::BF16 => 7.8125e-3,
+            _ => f32::EPSILON as f64,
+        });
+        let wide = if x.dtype().size() < 4 { x.to_dtype(DType::F32)? } else { x.clone() };
+        let y = wide.mul(wide.square()?.mean_keepdim(&dims[..])?.add(eps)?.rsqrt()?)?.to_dtype(x.dtype())?;
+        match &self.weight {
+            Some(w) => y.mul(&**w),
+            None => Ok(y),
+        }
+    }
+}
+
+/// Makes mean 0 and variance 1 over each group of channels of each example, then scales and shifts each channel.
+#[derive(Module, Debug)]
+pub struct GroupNorm {
+    pub weight: Option<Param>,
+    pub bias: Option<Param>,
+    groups: usize,
+    channels: usize,
+    eps: f64,
+}
+
+impl GroupNorm {
+    /// # Errors
+    /// The groups do not divide the channels; the device lacks the type or the memory.
+    pub fn new(groups: usize, channels: usize, options: impl Into<TensorOptions>) -> Result<GroupNorm> {
+        if groups == 0 || channels % groups != 0 {
+            return Err(Error::argument("GroupNorm", format!("{groups} groups do not divide {channels} channels")));
+        }
+        let options = options.into();
+        let weight = Some(init::constant(&[channels], 1.0, &options)?);
+        Ok(GroupNorm { weight, bias: Some(init::constant(&[channels], 0.0, &options)?), groups, channels, eps: 1e-5 })
+    }
+
+    /// The same without a learned scale and shift.
+    pub fn plain(mut self) -> GroupNorm {
+        (self.weight, self.bias) = (None, None);
+        self
+    }
+
+    pub fn eps(mut self, eps: f64) -> GroupNorm {
+        self.eps = eps;
+        self
+    }
+
+    /// Shapes: input and output `[N, C, ..]`.
+    ///
+    /// # Errors
+    /// The input has other channels.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.shape().get(1) != Some(&self.channels) {
+            return Err(Error::argument("group_norm", format!("expects {} channels, the input is {:?}", self.channels, x.shape())));
+        }
+        let shape: Vec<isize> = x.shape().iter().map(|&d| d as isize).collect();
+        let size = x.shape()[2..].iter().product::<usize>() * self.channels / self.groups;
+        let grouped = x.reshape([shape[0], self.groups as isize, size as isize])?;
+        let y = grouped.layer_norm(&[size], None, None, self.eps)?.reshape(&shape)?;
+        let mut per_channel = vec![1isize; x.rank() - 1];
+        per_channel[0] = self.channels as isize;
+        let y = match &self.weight {
+            Some(w) => y.mul(w.reshape(&per_channel)?)?,
+            None => y,
+        };
+        match &self.bias {
+            Some(b) => y.add(b.reshape(&per_channel)?),
+            None => Ok(y),
+        }
+    }
+}
+
+layers!(BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm, GroupNorm);
