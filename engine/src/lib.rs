@@ -17,6 +17,9 @@
 //! # Ok(()) }
 //! ```
 
+// The derive macros write `::taper`, here as elsewhere.
+extern crate self as taper;
+
 pub mod autograd;
 pub mod data;
 mod device;

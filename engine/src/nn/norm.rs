@@ -62,43 +62,31 @@ impl<const D: usize> BatchNorm<D> {
             return Err(Error::argument("batch_norm", format!("expects {wanted} with C = {}, the input is {:?}", self.channels, x.shape())));
         }
         let training = self.training.get();
-        let (mean, var) = (self.running_mean.as_deref(), self.running_var.as_deref());
-        let momentum = match (self.momentum, &self.num_batches_tracked) {
-            (_, None) => Momentum::Fixed(0.0),
-            (momentum, Some(count)) => {
-                if training {
-                    no_grad(|| count.set(&count.add(1)?))?;
-                }
-                momentum.map_or_else(|| Momentum::Cumulative(count.clone()), Momentum::Fixed)
-            }
-        };
-        match momentum {
-            Momentum::Fixed(m) => x.batch_norm(mean, var, self.weight.as_deref(), self.bias.as_deref(), training, m, self.eps),
-            Momentum::Cumulative(count) => self.cumulative(x, &count, training),
+        if let Some(count) = self.num_batches_tracked.as_ref().filter(|_| training) {
+            no_grad(|| count.set(&count.add(1)?))?;
         }
+        let mut running = self.running_mean.as_deref().zip(self.running_var.as_deref());
+        if let (Some((mean, var)), None, true) = (running, self.momentum, training) {
+            self.average(x, mean, var)?;
+            running = None;
+        }
+        let (w, b) = (self.weight.as_deref(), self.bias.as_deref());
+        x.batch_norm(running, w, b, training || running.is_none(), self.momentum.unwrap_or(0.0), self.eps)
     }
 
     /// Running statistics that are the plain average of all batches: the share of this one is `1 / count`.
-    fn cumulative(&self, x: &Tensor, count: &Tensor, training: bool) -> Result<Tensor> {
-        let (Some(mean), Some(var)) = (&self.running_mean, &self.running_var) else {
-            return Err(Error::argument("batch_norm", "cumulative statistics need running statistics"));
-        };
-        if training {
-            no_grad(|| {
-                let dims: Vec<isize> = (0..x.rank() as isize).filter(|&d| d != 1).collect();
-                let share = count.to_dtype(mean.dtype())?.reciprocal()?;
-                mean.set(&mean.add(x.mean(&dims[..])?.sub(&**mean)?.mul(&share)?)?)?;
-                var.set(&var.add(x.var(&dims[..], 1.0)?.sub(&**var)?.mul(&share)?)?)
-            })?;
-        }
-        let (mean, var) = if training { (None, None) } else { (Some(&**mean), Some(&**var)) };
-        x.batch_norm(mean, var, self.weight.as_deref(), self.bias.as_deref(), training, 0.0, self.eps)
+    fn average(&self, x: &Tensor, mean: &Tensor, var: &Tensor) -> Result<()> {
+        let Some(count) = &self.num_batches_tracked else { return Ok(()) };
+        let dims: Vec<isize> = (0..x.rank() as isize).filter(|&d| d != 1).collect();
+        no_grad(|| {
+            let share = count.to_dtype(mean.dtype())?.reciprocal()?;
+            let x = x.to_dtype(mean.dtype())?;
+            for (old, new) in [(mean, x.mean(&dims)?), (var, x.var(&dims, 1.0)?)] {
+                old.replace(&old.add(&new.sub(old)?.mul(&share)?)?)?;
+            }
+            Ok(())
+        })
     }
-}
-
-enum Momentum {
-    Fixed(f64),
-    Cumulative(Buffer),
 }
 
 impl<const D: usize> BatchNormBuilder<D> {
@@ -285,20 +273,7 @@ impl GroupNorm {
         if x.shape().get(1) != Some(&self.channels) {
             return Err(Error::argument("group_norm", format!("expects {} channels, the input is {:?}", self.channels, x.shape())));
         }
-        let shape: Vec<isize> = x.shape().iter().map(|&d| d as isize).collect();
-        let size = x.shape()[2..].iter().product::<usize>() * self.channels / self.groups;
-        let grouped = x.reshape([shape[0], self.groups as isize, size as isize])?;
-        let y = grouped.layer_norm(&[size], None, None, self.eps)?.reshape(&shape)?;
-        let mut per_channel = vec![1isize; x.rank() - 1];
-        per_channel[0] = self.channels as isize;
-        let y = match &self.weight {
-            Some(w) => y.mul(w.reshape(&per_channel)?)?,
-            None => y,
-        };
-        match &self.bias {
-            Some(b) => y.add(b.reshape(&per_channel)?),
-            None => Ok(y),
-        }
+        x.group_norm(self.groups, self.weight.as_deref(), self.bias.as_deref(), self.eps)
     }
 }
 

@@ -6,7 +6,7 @@
 //! states  | same layout, one slab each: momentum, squared average, ..   |
 //! ```
 //!
-//! Entries start at multiples of 256 bytes; the gaps hold zeros. A step computes a new slab from the old one,
+//! Entries start at multiples of 256 bytes; what lies in the gaps means nothing. A step computes a new slab from the old one,
 //! as values never change; the plan does it in place when nobody else holds the old one.
 //!
 //! A step works on *runs*: neighbouring entries that have a gradient and equally many steps behind them.
