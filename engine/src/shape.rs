@@ -175,6 +175,38 @@ impl Layout {
         Some(Layout { shape: shape.into(), strides, offset: self.offset })
     }
 
+    /// Neighbouring dimensions whose strides make one longer dimension of them, merged; those of size 1 are gone.
+    fn merged(&self) -> Layout {
+        let mut out = Layout { shape: Shape::new(), strides: Strides::new(), offset: self.offset };
+        for (&d, &s) in self.shape.iter().zip(&self.strides).filter(|(d, _)| **d != 1) {
+            match (out.shape.last_mut(), out.strides.last_mut()) {
+                (Some(size), Some(stride)) if *stride == s * d as isize => {
+                    *size *= d;
+                    *stride = s;
+                }
+                _ => {
+                    out.shape.push(d);
+                    out.strides.push(s);
+                }
+            }
+        }
+        out
+    }
+
+    /// Some element may be met twice. Exact for what views make; a layout that interleaves dimensions counts too.
+    pub fn overlaps(&self) -> bool {
+        let mut dims: SmallVec<[(usize, usize); 6]> =
+            self.shape.iter().zip(&self.strides).filter(|(d, _)| **d > 1).map(|(&d, &s)| (s.unsigned_abs(), d)).collect();
+        dims.sort_unstable();
+        let mut reach = 0;
+        self.numel() > 0
+            && dims.iter().any(|&(stride, size)| {
+                let meets = stride <= reach;
+                reach += stride * (size - 1);
+                meets
+            })
+    }
+
     /// `self` reads a contiguous tensor of `inner.shape`; the result reads `inner`'s storage directly.
     /// `None` when a step of `self` carries from one dimension of `inner` into the next.
     pub fn compose(&self, inner: &Layout) -> Option<Layout> {
@@ -184,6 +216,7 @@ impl Layout {
         if inner.is_contiguous() {
             return Some(Layout { offset: self.offset + inner.offset, ..self.clone() });
         }
+        let inner = &inner.merged();
         let digits = contiguous_strides(&inner.shape);
         // Mixed-radix digits of a distance; a negative one is the mirror of its absolute value.
         let split = |n: isize| -> Strides {

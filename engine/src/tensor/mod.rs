@@ -2,10 +2,15 @@
 
 mod convert;
 mod create;
+mod dims;
 mod display;
 mod index;
+mod join;
 mod linalg;
 mod math;
+mod normalize;
+mod part;
+mod pick;
 mod random;
 mod reduce;
 mod view;
@@ -28,8 +33,8 @@ pub use create::IntoTensorData;
 pub use create::TensorOptions;
 pub use math::Operand;
 pub use random::manual_seed;
-pub use view::Dims;
-pub use index::{IndexArg, Slice};
+pub use dims::{Dims, Signed, Sizes};
+pub use index::{IndexArg, IntoIndex, Slice};
 
 /// An n-dimensional array on a device, possibly not computed yet, possibly part of an autograd graph.
 ///

@@ -1,0 +1,184 @@
+//! Writing at indices: replacing or adding, element by element or whole slices.
+//!
+//! The same bits every time: each element of the result takes its contributions in the order of the indices,
+//! on the CPU and on a GPU, without atomics.
+
+use bytemuck::Pod;
+use smallvec::smallvec;
+
+use super::gather::{GROUP, Pick, around, checked_indices, computed, expect_beside, expect_indices, groups};
+use super::op::{Grads, Kind, Op, Saves, Spec};
+use crate::autograd::Ctx;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::graph::kernel::{Compute, GpuOperand, Launch, Launches, Read, Write};
+use crate::runtime::Adapter;
+use crate::runtime::cpu::memory::{CpuIn, CpuOut};
+use crate::tensor::Tensor;
+
+/// `y = base`, then along `dim` for every `j` in order: `y[.., index[.., j, ..], ..] = src[.., j, ..]`, or `+=`
+/// with `add`. Inputs: base, index, src; where an index occurs twice without `add`, the last one stays.
+#[derive(Debug, Clone)]
+pub(crate) struct Scatter {
+    pub dim: usize,
+    pub pick: Pick,
+    pub add: bool,
+}
+
+impl Op for Scatter {
+    fn name(&self) -> &'static str {
+        match (self.pick, self.add) {
+            (Pick::Element, false) => "scatter",
+            (Pick::Element, true) => "scatter_add",
+            (Pick::Slice, false) => "index_copy",
+            (Pick::Slice, true) => "index_add",
+        }
+    }
+
+    fn infer(&self, inputs: &[Spec]) -> Result<Spec> {
+        let (base, index, src) = (&inputs[0], &inputs[1], &inputs[2]);
+        expect_indices(self.name(), index)?;
+        if base.dtype != src.dtype {
+            return Err(Error::dtype(self.name(), format!("the source is {}, the tensor {}", src.dtype, base.dtype)));
+        }
+        if self.add && base.dtype == DType::Bool {
+            return Err(Error::dtype(self.name(), "bool does not add; convert it to integers first"));
+        }
+        expect_beside(self.name(), self.dim, &base.shape, "the source", &src.shape)?;
+        let fits = match self.pick {
+            Pick::Element => index.shape == src.shape,
+            Pick::Slice => index.shape[..] == [src.shape[self.dim]],
+        };
+        if !fits {
+            return Err(Error::argument(self.name(), format!("index {:?} does not fit a source of {:?}", &index.shape[..], &src.shape[..])));
+        }
+        Ok(Spec { dtype: computed(base.dtype), shape: base.shape.clone() })
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Compute(self)
+    }
+
+    fn attrs(&self, key: &mut Vec<u64>) {
+        key.push(self.dim as u64);
+    }
+
+    fn saves(&self) -> Saves {
+        Saves { inputs: 0b10, output: false }
+    }
+
+    /// d base = dy, zeroed where it was replaced; d src = dy read at the indices.
+    fn backward(&self, ctx: &Ctx<'_>, dy: &Tensor) -> Result<Grads> {
+        let (index, dim) = (ctx.input(1)?, self.dim as isize);
+        let base = match self.pick {
+            _ if !ctx.needs(0) => None,
+            _ if self.add => Some(dy.to_dtype(ctx.spec(0).dtype)?),
+            Pick::Element => Some(dy.scatter_value(dim, index, 0)?.to_dtype(ctx.spec(0).dtype)?),
+            Pick::Slice => Some(dy.index_fill(dim, index, 0)?.to_dtype(ctx.spec(0).dtype)?),
+        };
+        let src = match self.pick {
+            _ if !ctx.needs(2) => None,
+            Pick::Element => Some(dy.gather(dim, index)?.to_dtype(ctx.spec(2).dtype)?),
+            Pick::Slice => Some(dy.index_select(dim, index)?.to_dtype(ctx.spec(2).dtype)?),
+        };
+        Ok(smallvec![base, None, src])
+    }
+}
+
+impl Compute for Scatter {
+    fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
+        let index = checked_indices(self.name(), &inputs[1], self.dim, out.shape[self.dim])?;
+        macro_rules! put {
+            ($t:ty, $put:expr) => {
+                self.write::<$t>(&inputs[0], &index, &inputs[2], out, $put)
+            };
+        }
+        match (self.add, out.dtype) {
+            (true, DType::F32) => put!(f32, |y, x| *y += x),
+            (true, DType::F64) => put!(f64, |y, x| *y += x),
+            (_, d) => match (self.add, d.size()) {
+                // Wrapping addition is the same for signed and unsigned integers.
+                (true, 1) => put!(u8, |y, x| *y = y.wrapping_add(x)),
+                (true, 2) => put!(u16, |y, x| *y = y.wrapping_add(x)),
+                (true, 4) => put!(u32, |y, x| *y = y.wrapping_add(x)),
+                (true, _) => put!(u64, |y, x| *y = y.wrapping_add(x)),
+                (false, 1) => put!(u8, |y, x| *y = x),
+                (false, 2) => put!(u16, |y, x| *y = x),
+                (false, 4) => put!(u32, |y, x| *y = x),
+                (false, _) => put!(u64, |y, x| *y = x),
+            },
+        }
+        Ok(())
+    }
+
+    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
+        let (_, size, inner) = around(&output.layout.shape, self.dim);
+        let count = output.layout.numel();
+        let n = inputs[2].layout.shape[self.dim];
+        let launch = Launch {
+            shader: "scatter",
+            consts: vec![("SLICES", (self.pick == Pick::Slice) as u32), ("ADD", self.add as u32)],
+            reads: vec![Read::input("base", 0), Read::input("index", 1), Read::input("src", 2)],
+            write: Write::Output,
+            params: vec![count as u32, n as u32, inner as u32, size as u32],
+            patches: vec![],
+            groups: groups(count, GROUP),
+        };
+        Some(Launches { launches: vec![launch], scratch: vec![] })
+    }
+
+    fn epilogue(&self) -> bool {
+        true
+    }
+}
+
+impl Scatter {
+    /// Each task owns some rows of the result and looks for them in all indices of their slice.
+    fn write<T: Pod + Send + Sync>(&self, base: &CpuIn<'_>, index: &[i64], src: &CpuIn<'_>, out: &mut CpuOut<'_>, put: impl Fn(&mut T, T) + Sync) {
+        let (_, size, inner) = around(out.shape, self.dim);
+        let n = src.shape()[self.dim];
+        let (base, src) = (base.data::<T>(), src.data::<T>());
+        let y = out.data::<T>();
+        y.copy_from_slice(base);
+        if inner == 0 || size == 0 {
+            return;
+        }
+        // Rows of one task: a whole slice, or a part of it where there are too few slices to share out.
+        let slices = y.len() / (size * inner);
+        let parts = if slices >= TASKS || y.len() < 1 << 15 { 1 } else { TASKS.div_ceil(slices).min(size) };
+        let rows = size.div_ceil(parts);
+        let blocks = y.chunks_mut(size * inner).enumerate().flat_map(|(s, slice)| slice.chunks_mut(rows * inner).enumerate().map(move |(b, y)| (s, b * rows, y)));
+        for_each(blocks.collect(), |(slice, first, y): (usize, usize, &mut [T])| {
+            let own = first as i64..(first + y.len() / inner) as i64;
+            match self.pick {
+                Pick::Slice => {
+                    for (j, at) in index.iter().enumerate().filter(|(_, at)| own.contains(at)) {
+                        let to = (*at as usize - first) * inner;
+                        let from = (slice * n + j) * inner;
+                        y[to..to + inner].iter_mut().zip(&src[from..from + inner]).for_each(|(y, &x)| put(y, x));
+                    }
+                }
+                Pick::Element => {
+                    for j in slice * n..(slice + 1) * n {
+                        for (c, at) in index[j * inner..(j + 1) * inner].iter().enumerate().filter(|(_, at)| own.contains(at)) {
+                            put(&mut y[(*at as usize - first) * inner + c], src[j * inner + c]);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Enough tasks for every core to have some; each one reads all indices of its slice.
+const TASKS: usize = 32;
+
+fn for_each<T: Send>(tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
+    #[cfg(not(target_arch = "wasm32"))]
+    if tasks.len() > 1 {
+        use rayon::prelude::*;
+        tasks.into_par_iter().for_each(f);
+        return;
+    }
+    tasks.into_iter().for_each(f);
+}

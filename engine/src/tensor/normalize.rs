@@ -1,0 +1,296 @@
+//! Rows made comparable: softmax, and normalisation to mean 0 and variance 1.
+//!
+//! Each is ordinary tensor code over reductions, which the planner fuses into one kernel a row, with its
+//! closed-form gradient. Where a gradient of the gradient is wanted, what the closed form uses is computed
+//! anew from the inputs, so that it is differentiable too.
+
+use smallvec::{SmallVec, smallvec};
+
+use super::Tensor;
+use super::dims::{Dims, resolve_reduced};
+use crate::autograd::{self, Edge};
+use crate::error::{Error, Result};
+use crate::shape::{Shape, dim_index};
+
+/// Softmax and its kin.
+impl Tensor {
+    /// `exp(x) / sum(exp(x))` along `dim`, with the largest element subtracted first.
+    ///
+    /// ```
+    /// # use taper::prelude::*; fn main() -> taper::Result<()> {
+    /// let p = Tensor::new([1.0, 2.0, 3.0], &Device::cpu())?.softmax(-1)?;
+    /// assert!((p.sum_all()?.item::<f32>()? - 1.0).abs() < 1e-6);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `dim` out of range; integers.
+    #[track_caller]
+    pub fn softmax(&self, dim: isize) -> Result<Tensor> {
+        self.expect_float("softmax")?;
+        dim_index("softmax", dim, self.rank())?;
+        if self.numel() == 0 {
+            return self.copied();
+        }
+        self.widened(|x| {
+            let out = autograd::no_grad(|| {
+                let e = x.sub(&x.amax_keepdim(dim)?)?.exp()?;
+                e.div(&e.sum_keepdim(dim)?)
+            })?;
+            let (x_, y_) = (x.snapshot()?, out.detached()?);
+            // dx = y (dy - sum(dy y))
+            autograd::record_with(&out, "softmax", &[x], move |dy, _| {
+                let y = if autograd::is_enabled() { x_.softmax(dim)? } else { y_.clone() };
+                Ok(smallvec![Some(y.mul(&dy.sub(&dy.mul(&y)?.sum_keepdim(dim)?)?)?)])
+            });
+            Ok(out)
+        })
+    }
+
+    /// `x - log(sum(exp(x)))` along `dim`: the logarithm of [`softmax`](Self::softmax), without its rounding.
+    ///
+    /// # Errors
+    /// `dim` out of range; integers.
+    #[track_caller]
+    pub fn log_softmax(&self, dim: isize) -> Result<Tensor> {
+        self.expect_float("log_softmax")?;
+        dim_index("log_softmax", dim, self.rank())?;
+        if self.numel() == 0 {
+            return self.copied();
+        }
+        self.widened(|x| {
+            let out = autograd::no_grad(|| {
+                let above = x.sub(&x.amax_keepdim(dim)?)?;
+                above.sub(&above.exp()?.sum_keepdim(dim)?.log()?)
+            })?;
+            let (x_, y_) = (x.snapshot()?, out.detached()?);
+            // dx = dy - softmax(x) sum(dy)
+            autograd::record_with(&out, "log_softmax", &[x], move |dy, _| {
+                let y = if autograd::is_enabled() { x_.softmax(dim)? } else { y_.exp()? };
+                Ok(smallvec![Some(dy.sub(&y.mul(&dy.sum_keepdim(dim)?)?)?)])
+            });
+            Ok(out)
+        })
+    }
+
+    /// `log(sum(exp(x)))` along `dims`, without overflow.
+    ///
+    /// # Errors
+    /// A dimension out of range or named twice; integers.
+    #[track_caller]
+    pub fn logsumexp(&self, dims: impl Dims) -> Result<Tensor> {
+        let reduced = resolve_reduced("logsumexp", &dims, self.rank())?;
+        self.logsumexp_keepdim(dims)?.squeeze(&reduced)
+    }
+
+    /// [`logsumexp`](Self::logsumexp) with the reduced dimensions kept.
+    ///
+    /// # Errors
+    /// A dimension out of range or named twice; integers.
+    #[track_caller]
+    pub fn logsumexp_keepdim(&self, dims: impl Dims) -> Result<Tensor> {
+        self.expect_float("logsumexp")?;
+        let dims = resolve_reduced("logsumexp", &dims, self.rank())?;
+        if self.numel() == 0 {
+            return self.exp()?.sum_keepdim(&dims)?.log();
+        }
+        self.widened(|x| {
+            let out = autograd::no_grad(|| {
+                // A row of nothing but -inf, or with +inf, has no finite reference point and needs none.
+                let top = x.amax_keepdim(&dims)?;
+                let top = top.masked_fill(&top.isinf()?, 0)?;
+                x.sub(&top)?.exp()?.sum_keepdim(&dims)?.log()?.add(&top)
+            })?;
+            let (x_, y_, dims) = (x.snapshot()?, out.detached()?, dims.clone());
+            // dx = dy exp(x - y)
+            autograd::record_with(&out, "logsumexp", &[x], move |dy, _| {
+                let y = if autograd::is_enabled() { x_.logsumexp_keepdim(&dims)? } else { y_.clone() };
+                let share = x_.sub(&y)?.exp()?.masked_fill(&y.eq(f64::NEG_INFINITY)?, 0)?;
+                Ok(smallvec![Some(share.mul(dy)?)])
+            });
+            Ok(out)
+        })
+    }
+
+    /// The value as it is now, without a gradient.
+    pub(super) fn detached(&self) -> Result<Tensor> {
+        Ok(Tensor::from_value(self.value()?, Edge::None))
+    }
+}
+
+/// Normalisation.
+impl Tensor {
+    /// Layer normalisation over the last dimensions, whose sizes are `normalized`: `(x - mean) / sqrt(var + eps) * w + b`.
+    ///
+    /// # Errors
+    /// Last dimensions of other sizes than `normalized`, `w` or `b` of another shape; integers.
+    #[track_caller]
+    pub fn layer_norm(&self, normalized: &[usize], w: Option<&Tensor>, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+        if normalized.is_empty() || !self.shape().ends_with(normalized) {
+            return Err(Error::argument("layer_norm", format!("{:?} does not end with the normalized shape {normalized:?}", self.shape())));
+        }
+        for (name, t) in [("weight", w), ("bias", b)] {
+            if let Some(t) = t.filter(|t| t.shape() != normalized) {
+                return Err(Error::argument("layer_norm", format!("{name} is {:?}, the normalized shape {normalized:?}", t.shape())));
+            }
+        }
+        let dims: SmallVec<[usize; 6]> = (self.rank() - normalized.len()..self.rank()).collect();
+        self.standardize("layer_norm", &dims, w, b, eps)
+    }
+
+    /// Group normalisation: the channels (dimension 1) in `groups` groups, each normalised with everything behind it.
+    ///
+    /// # Errors
+    /// Channels that do not divide by `groups`, `w` or `b` of another size than the channels; integers.
+    #[track_caller]
+    pub fn group_norm(&self, groups: usize, w: Option<&Tensor>, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+        let &[n, channels, ..] = self.shape() else {
+            return Err(Error::argument("group_norm", format!("{:?} has no channels", self.shape())));
+        };
+        if groups == 0 || channels % groups != 0 {
+            return Err(Error::argument("group_norm", format!("{channels} channels do not divide into {groups} groups")));
+        }
+        let inside = self.numel().checked_div(n * groups).unwrap_or(0);
+        let line = self.channel_shape("group_norm", w, b)?;
+        let mut out = self.reshape([n, groups, inside])?.standardize("group_norm", &[2], None, None, eps)?.reshape(self.shape())?;
+        if let Some(w) = w {
+            out = out.mul(&w.reshape(&line)?)?;
+        }
+        if let Some(b) = b {
+            out = out.add(&b.reshape(&line)?)?;
+        }
+        Ok(out)
+    }
+
+    /// Batch normalisation of each channel (dimension 1).
+    ///
+    /// In training with the batch's own mean and variance, which also move the running ones by `momentum` (the variance
+    /// with `n - 1`); otherwise, or without running ones only the former, with the running ones.
+    ///
+    /// # Errors
+    /// No channels, statistics or parameters of another size, one value a channel in training; integers.
+    #[track_caller]
+    pub fn batch_norm(
+        &self,
+        running: Option<(&Tensor, &Tensor)>,
+        w: Option<&Tensor>,
+        b: Option<&Tensor>,
+        training: bool,
+        momentum: f64,
+        eps: f64,
+    ) -> Result<Tensor> {
+        self.expect_float("batch_norm")?;
+        let line = self.channel_shape("batch_norm", w, b)?;
+        let (w, b) = (w.map(|w| w.reshape(&line)).transpose()?, b.map(|b| b.reshape(&line)).transpose()?);
+        let dims: SmallVec<[usize; 6]> = (0..self.rank()).filter(|&d| d != 1).collect();
+        if let Some((mean, var)) = running.filter(|_| !training) {
+            let (mean, var) = (mean.reshape(&line)?, var.reshape(&line)?);
+            return self.widened(|x| {
+                let scale = var.add(eps)?.rsqrt()?;
+                let scale = w.as_ref().map_or(Ok(scale.clone()), |w| scale.mul(w))?;
+                let y = x.sub(&mean)?.mul(&scale)?;
+                b.as_ref().map_or(Ok(y.clone()), |b| y.add(b))
+            });
+        }
+        let channels = self.shape()[1];
+        let n = self.numel().checked_div(channels).unwrap_or(0);
+        if n < 2 {
+            return Err(Error::argument("batch_norm", format!("training needs more than one value a channel, {:?} has {n}", self.shape())));
+        }
+        if let Some((mean, var)) = running {
+            autograd::no_grad(|| {
+                let x = self.widened_to_f32()?;
+                for (old, new) in [(mean, x.mean(&dims)?), (var, x.var(&dims, 1.0)?)] {
+                    let moved = old.mul(1.0 - momentum)?.add(&new.mul(momentum)?)?.to_dtype(old.dtype())?;
+                    old.replace(&moved)?;
+                }
+                Ok::<_, Error>(())
+            })?;
+        }
+        self.standardize("batch_norm", &dims, w.as_ref(), b.as_ref(), eps)
+    }
+
+    /// The shape a parameter of one number a channel broadcasts with.
+    fn channel_shape(&self, op: &'static str, w: Option<&Tensor>, b: Option<&Tensor>) -> Result<Shape> {
+        if self.rank() < 2 {
+            return Err(Error::argument(op, format!("{:?} has no channels", self.shape())));
+        }
+        let channels = self.shape()[1];
+        for (name, t) in [("weight", w), ("bias", b)] {
+            if let Some(t) = t.filter(|t| t.shape() != [channels]) {
+                return Err(Error::argument(op, format!("{name} is {:?} for {channels} channels", t.shape())));
+            }
+        }
+        let mut line = Shape::from_elem(1, self.rank());
+        line[1] = channels;
+        Ok(line)
+    }
+
+    fn widened_to_f32(&self) -> Result<Tensor> {
+        if self.dtype().size() == 2 { self.to_dtype(crate::DType::F32) } else { Ok(self.clone()) }
+    }
+
+    /// `(x - mean) / sqrt(var + eps) * w + b` with mean and (population) variance along `dims`; `w` and `b` broadcast.
+    #[track_caller]
+    pub(crate) fn standardize(&self, op: &'static str, dims: &[usize], w: Option<&Tensor>, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+        self.expect_float(op)?;
+        let wide = |t: &Tensor| t.to_dtype(if self.dtype().size() == 2 { crate::DType::F32 } else { self.dtype() });
+        let (w, b) = (w.map(wide).transpose()?, b.map(wide).transpose()?);
+        let dims: SmallVec<[usize; 6]> = dims.into();
+        self.widened(|x| {
+            let (out, mean, scale) = autograd::no_grad(|| {
+                let (mean, scale) = moments(x, &dims, eps)?;
+                let mut out = x.sub(&mean)?.mul(&scale)?;
+                if let Some(w) = &w {
+                    out = out.mul(w)?;
+                }
+                if let Some(b) = &b {
+                    out = out.add(b)?;
+                }
+                Ok::<_, Error>((out, mean.detached()?, scale.detached()?))
+            })?;
+            let mut inputs: SmallVec<[&Tensor; 3]> = smallvec![x];
+            inputs.extend(w.as_ref());
+            inputs.extend(b.as_ref());
+            let x_ = x.snapshot()?;
+            let w_ = w.as_ref().map(Tensor::snapshot).transpose()?;
+            let (w_shape, b_shape) = (w.as_ref().map(|w| Shape::from(w.shape())), b.as_ref().map(|b| Shape::from(b.shape())));
+            autograd::record_with(&out, op, &inputs, move |dy, needs| {
+                let (mean, scale) = if autograd::is_enabled() { moments(&x_, &dims, eps)? } else { (mean.clone(), scale.clone()) };
+                let unit = x_.sub(&mean)?.mul(&scale)?;
+                let mut grads = smallvec![None; needs.len()];
+                // dx = scale (g - mean(g) - unit mean(g unit)), where g = dy w
+                if needs[0] {
+                    let g = w_.as_ref().map_or(Ok(dy.clone()), |w| dy.mul(w))?;
+                    let along = unit.mul(&g.mul(&unit)?.mean_keepdim(&dims)?)?;
+                    grads[0] = Some(g.sub(&g.mean_keepdim(&dims)?)?.sub(&along)?.mul(&scale)?);
+                }
+                let mut next = 1;
+                if let Some(shape) = &w_shape {
+                    grads[next] = needs[next].then(|| dy.mul(&unit)?.sum_to(shape)).transpose()?;
+                    next += 1;
+                }
+                if let Some(shape) = &b_shape {
+                    grads[next] = needs[next].then(|| dy.sum_to(shape)).transpose()?;
+                }
+                Ok(grads)
+            });
+            Ok(out)
+        })
+    }
+
+    /// Summed over what it was broadcast along from `shape`.
+    #[track_caller]
+    pub(crate) fn sum_to(&self, shape: &[usize]) -> Result<Tensor> {
+        let lead = self.rank() - shape.len();
+        let dims: SmallVec<[usize; 6]> = (0..self.rank()).filter(|&d| d < lead || (shape[d - lead] == 1 && self.shape()[d] != 1)).collect();
+        if dims.is_empty() { Ok(self.clone()) } else { self.sum_keepdim(&dims)?.reshape(shape) }
+    }
+}
+
+/// Mean, and the reciprocal of the standard deviation, along `dims`.
+fn moments(x: &Tensor, dims: &SmallVec<[usize; 6]>, eps: f64) -> Result<(Tensor, Tensor)> {
+    let mean = x.mean_keepdim(dims)?;
+    let scale = x.sub(&mean)?.square()?.mean_keepdim(dims)?.add(eps)?.rsqrt()?;
+    Ok((mean, scale))
+}

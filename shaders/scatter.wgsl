@@ -1,0 +1,44 @@
+// Scatter: y = base, then y[o, index, c] = src[o, j, c] (or += with ADD) for j = 0, 1, .. in order, where the
+// shapes are seen as (outer, along the dimension, inner).
+//
+// The index is index[o, j, c], or index[j] for whole slices (SLICES). One invocation owns one element of y and
+// looks for it in all n indices: no atomics, so the same bits every time, at the cost of count * n index reads
+// (which all lanes of a group read together, from cache). Right for the short dimensions of losses and
+// for small vocabularies; indices out of range meet no element.
+// Prelude: const SLICES, ADD; base(i), index(i), src(i), store(i, v).
+
+struct Params {
+    count: u32, // elements of y
+    n: u32,     // size of src along the dimension
+    inner: u32,
+    size: u32,  // size of y along the dimension
+}
+@group(1) @binding(0) var<uniform> p: Params;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.y * grid.x + group.x) * 64u + lane;
+    if i >= p.count {
+        return;
+    }
+    let row = i / p.inner;
+    let c = i - row * p.inner;
+    let o = row / p.size;
+    let own = i32(row - o * p.size);
+    var value = base(i);
+    for (var j = 0u; j < p.n; j++) {
+        let from = (o * p.n + j) * p.inner + c;
+        if i32(index(select(from, j, SLICES == 1u))) == own {
+            if ADD == 1u {
+                value += src(from);
+            } else {
+                value = src(from);
+            }
+        }
+    }
+    store(i, value);
+}
