@@ -34,23 +34,14 @@ impl Dims for Option<isize> {
     }
 }
 
-macro_rules! written_as {
-    ($($number:ty),*) => {$(
-        impl Dims for $number {
-            fn written(&self) -> Option<Signed> {
-                Some(signed(&[*self]))
-            }
-        }
-        written_as!($number: impl[const N: usize] for [$number; N], &[$number; N]);
-        written_as!($number: impl[] for &[$number], Vec<$number>, &Vec<$number>, SmallVec<[$number; 6]>, &SmallVec<[$number; 6]>);
-    )*};
-    ($number:ty: impl[$($n:tt)*] for $($list:ty),*) => {$(
-        impl<$($n)*> Dims for $list {
+macro_rules! lists {
+    ($($list:ty $(, $n:ident)?;)*) => {$(
+        impl$(<const $n: usize>)? Dims for $list {
             fn written(&self) -> Option<Signed> {
                 Some(signed(&self[..]))
             }
         }
-        impl<$($n)*> Sizes for $list {
+        impl$(<const $n: usize>)? Sizes for $list {
             fn written(&self) -> Signed {
                 signed(&self[..])
             }
@@ -58,7 +49,26 @@ macro_rules! written_as {
     )*};
 }
 
-written_as!(isize, i32, usize);
+macro_rules! numbers {
+    ($($number:ty),*) => {$(
+        impl Dims for $number {
+            fn written(&self) -> Option<Signed> {
+                Some(signed(&[*self]))
+            }
+        }
+        lists! {
+            [$number; N], N;
+            &[$number; N], N;
+            &[$number];
+            Vec<$number>;
+            &Vec<$number>;
+            SmallVec<[$number; 6]>;
+            &SmallVec<[$number; 6]>;
+        }
+    )*};
+}
+
+numbers!(isize, i32, usize);
 
 fn signed<T: Copy + TryInto<isize>>(list: &[T]) -> Signed {
     // What does not fit is out of range wherever it is used.

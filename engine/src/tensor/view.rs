@@ -64,10 +64,6 @@ impl Tensor {
         Tensor::apply(ops::Assign { region: region.clone() }, &[self, &value])
     }
 
-    pub(crate) fn set_edge(&self, edge: Edge) {
-        self.0.content.write().edge = edge;
-    }
-
     /// The value as it is now with its edge, safe from later writes in place: what gradients capture.
     pub(crate) fn snapshot(&self) -> Result<Tensor> {
         Ok(Tensor::from_value(self.value()?, self.edge()))
