@@ -19,10 +19,12 @@ const RESULT: ValueId = ValueId::MAX;
 #[derive(Debug)]
 pub(super) struct ComputePlan {
     kernel: ComputeKernel,
+    /// Where each input starts within its value, in bytes.
+    starts: SmallVec<[usize; 4]>,
     pub epilogue: Option<Plan>,
 }
 
-/// An operand's elements: from the place of its value to the last one its layout reads.
+/// An operand's elements: from its first byte to the last element its layout reads.
 fn extent(operand: &Operand) -> usize {
     operand.layout.span().map_or(0, |(_, last)| last + 1)
 }
@@ -46,7 +48,18 @@ impl ComputePlan {
             }
             Plan::new(&program, &|v| if v == RESULT { v } else { alias(v) })
         });
-        ComputePlan { kernel: kernel.clone(), epilogue }
+        let mut kernel = kernel.clone();
+        let strided = match kernel.op.kind() {
+            Kind::Compute(compute) => compute.strided(),
+            _ => 0,
+        };
+        // Contiguous operands may start anywhere in their value; the operator sees offset 0.
+        let starts = kernel.inputs.iter_mut().enumerate().map(|(slot, input)| {
+            let start = if strided >> slot & 1 == 1 { 0 } else { std::mem::take(&mut input.layout.offset) };
+            start * input.dtype.size()
+        });
+        let starts = starts.collect();
+        ComputePlan { kernel, starts, epilogue }
     }
 
     fn compute(&self) -> Result<&dyn Compute> {
@@ -82,7 +95,7 @@ impl ComputePlan {
         format!("{} {} -> {:?}{then}", k.op.name(), shapes.join(" x "), &k.output.layout.shape[..])
     }
 
-    pub fn run<'a>(&'a self, memory: &Memory, raw: &dyn Fn(ValueId) -> Result<Raw<'a>>, scalars: &[Scalar], epilogue_scalars: &[Scalar]) -> Result<()> {
+    pub fn run<'r>(&self, memory: &Memory, raw: &dyn Fn(ValueId) -> Result<Raw<'r>>, scalars: &[Scalar], epilogue_scalars: &[Scalar]) -> Result<()> {
         let k = &self.kernel;
         let compute = self.compute()?;
         let shape = &k.output.layout.shape;
@@ -92,11 +105,13 @@ impl ComputePlan {
             Some(held) => held.raw(0)?,
             None => raw(k.output.value)?,
         };
+        let sources = k.inputs.iter().zip(&self.starts).map(|(input, &start)| raw(input.value)?.skip(start));
+        let sources = sources.collect::<Result<SmallVec<[Raw<'_>; 4]>>>()?;
         // Low-precision operands are widened; an input that shares memory with the result moves away.
         let widened = |dtype| is_half(dtype) && !compute.raw();
         let mut copies: SmallVec<[Option<Allocation>; 4]> = SmallVec::new();
-        for input in &k.inputs {
-            let (from, n) = (raw(input.value)?, extent(input));
+        for (input, &from) in k.inputs.iter().zip(&sources) {
+            let n = extent(input);
             let (wide, size) = (widened(input.dtype), n * input.dtype.size());
             if !wide && !from.overlaps(size, out, bytes) {
                 copies.push(None);
@@ -114,8 +129,8 @@ impl ComputePlan {
         {
             let computed = |dtype| if widened(dtype) { DType::F32 } else { dtype };
             let mut reads: SmallVec<[(Raw<'_>, usize); 4]> = SmallVec::new();
-            for (input, copy) in k.inputs.iter().zip(&copies) {
-                let from = copy.as_ref().map_or_else(|| raw(input.value), |c| c.raw(0))?;
+            for ((input, &source), copy) in k.inputs.iter().zip(&sources).zip(&copies) {
+                let from = copy.as_ref().map_or(Ok(source), |c| c.raw(0))?;
                 reads.push((from, extent(input) * computed(input.dtype).size()));
             }
             let target = wide_out.as_ref().map_or(Ok(out), |wide| wide.raw(0))?;
@@ -131,18 +146,13 @@ impl ComputePlan {
         }
         copies.into_iter().flatten().for_each(|t| memory.give_back(t));
         if let Some(epilogue) = &self.epilogue {
-            run_epilogue(epilogue, raw, out, epilogue_scalars)?;
+            fused::run(epilogue, &|v| if v == RESULT { Ok(out) } else { raw(v) }, epilogue_scalars)?;
         }
         if let Some(held) = held {
             memory.give_back(held);
         }
         Ok(())
     }
-}
-
-/// Shortens the lifetime of the values' memory to that of the result, which may be a temporary.
-fn run_epilogue<'t, 'a: 't>(plan: &'t Plan, raw: &dyn Fn(ValueId) -> Result<Raw<'a>>, result: Raw<'t>, scalars: &'t [Scalar]) -> Result<()> {
-    fused::run(plan, &|v| if v == RESULT { Ok(result) } else { raw(v).map(|r| -> Raw<'t> { r }) }, scalars)
 }
 
 /// Elements converted at a time.

@@ -85,7 +85,7 @@ pub(super) fn positions(span: Span<'_>, to: &mut Reg) {
     to.resize(span.n);
     span.walk.runs(span.pos, span.n, |offset, stride, range| {
         let start = span.base + offset;
-        match to {
+        match &mut *to {
             Reg::Int(v) => v[range].iter_mut().enumerate().for_each(|(i, t)| *t = (start + i as isize * stride) as i64),
             Reg::UInt(v) => v[range].iter_mut().enumerate().for_each(|(i, t)| *t = (start + i as isize * stride) as u64),
             other => unreachable!("positions in a {:?} register", other.class()),

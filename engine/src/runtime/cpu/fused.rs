@@ -54,7 +54,7 @@ struct Run<'a> {
 }
 
 /// Executes `plan`. `raw` finds the memory of values, `scalars` are those of the program.
-pub(super) fn run<'a>(plan: &'a Plan, raw: &dyn Fn(ValueId) -> Result<Raw<'a>>, scalars: &'a [Scalar]) -> Result<()> {
+pub(super) fn run<'r>(plan: &Plan, raw: &dyn Fn(ValueId) -> Result<Raw<'r>>, scalars: &[Scalar]) -> Result<()> {
     let fused = &plan.fused;
     let total = fused.rows() * fused.cols();
     if total == 0 && (fused.rows() == 0 || !fused.has_reduce()) {
@@ -233,6 +233,7 @@ impl Run<'_> {
                 out.resize(n);
                 let args: SmallVec<[&Reg; 4]> = args.iter().map(|&a| &regs[a]).collect();
                 map.tile(&args, n, &mut out);
+                drop(args);
                 convert::round(&mut out, dtypes[*id], halves);
                 regs[*to] = out;
             }

@@ -168,6 +168,13 @@ impl<'a> Raw<'a> {
         Some(unsafe { self.ptr.as_ptr().cast::<S>().offset(at) })
     }
 
+    /// The memory from byte `offset` on, which is a multiple of an element's size.
+    pub fn skip(self, offset: usize) -> Result<Raw<'a>> {
+        self.check(offset)?;
+        // SAFETY: in bounds.
+        Ok(Raw { ptr: unsafe { self.ptr.add(offset) }, bytes: self.bytes - offset, life: PhantomData })
+    }
+
     fn check(self, bytes: usize) -> Result<()> {
         if bytes <= self.bytes { Ok(()) } else { Err(Error::device("cpu", format!("{bytes} bytes do not fit the {} left in a buffer", self.bytes))) }
     }
