@@ -3,3 +3,4 @@
 // The loader sits beside the data it reads; `digits.rs` here is the name of an example program.
 #[path = "data/digits.rs"]
 pub mod digits;
+pub mod common;

@@ -1,0 +1,11 @@
+//! What the example programs share: options, progress, the step log, pictures.
+
+mod args;
+mod chart;
+mod progress;
+mod step_log;
+
+pub use args::{CommonArgs, fail, parse, positive, run};
+pub use chart::{Curve, learning_curve};
+pub use progress::{bar, show};
+pub use step_log::StepLog;
