@@ -13,6 +13,8 @@ mod memory;
 pub(crate) mod node;
 mod plan;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{LazyLock, Weak};
 

@@ -215,7 +215,8 @@ impl Scheduler<'_> {
                 merged.members.insert(p, rels);
             }
             Kind::Reduce(r) => {
-                if matches!(group.anchor, Anchor::Compute(_)) || rels.len() != 1 {
+                // A packed type is written in whole words, which rows do not respect.
+                if matches!(group.anchor, Anchor::Compute(_)) || rels.len() != 1 || self.packs(group) {
                     return None;
                 }
                 self.join_reduce(&mut merged, p, &rels[0], r.dims)?;
