@@ -32,7 +32,8 @@ fn expm1(x: V) -> V {
 fn log1p(x: V) -> V {
     let s = x / (V(2.0) + x);
     let q = s * s;
-    let near = V(2.0) * s * (V(1.0) + q * (V(0.33333333) + q * (V(0.2) + q * (V(0.14285714) + q * V(0.11111111)))));
+    let near = V(2.0) * s * (V(1.0) + q * (V(0.33333333) + q * (V(0.2) + q * (V(0.14285714) + q * (V(0.11111111)
+        + q * (V(0.09090909) + q * V(0.07692308)))))));
     return select(log(V(1.0) + x), near, abs(x) < V(0.5));
 }
 
@@ -130,7 +131,7 @@ fn erf(x: V) -> V {
 // 1 - erf(x) with a small relative error in the tail too.
 fn erfc(x: V) -> V {
     let a = min(abs(x), V(10.0546875));
-    let q = (a - V(4.0)) / (a + V(4.0));
+    let q = (a - V(2.0)) / (a + V(2.0));
     var p = V(-4.01139259e-4);
     p = p * q + V(-1.23075210e-3);
     p = p * q + V(1.31355342e-3);
@@ -202,4 +203,209 @@ fn ipow(x: VI, y: VI) -> VI {
     let odd = (y & VI(1)) != VI(0);
     let low = select(select(VI(0), select(VI(1), VI(-1), odd), x == VI(-1)), VI(1), x == VI(1));
     return select(r, low, y < VI(0));
+}
+
+// ---- comparisons: false with a NaN on either side ----
+
+fn cmp_eq(a: V, b: V) -> VB { return (a == b) & !is_nan(a) & !is_nan(b); }
+
+fn cmp_lt(a: V, b: V) -> VB { return (a < b) & !is_nan(a) & !is_nan(b); }
+
+fn cmp_le(a: V, b: V) -> VB { return (a <= b) & !is_nan(a) & !is_nan(b); }
+
+// ---- conversions: toward zero, saturating, NaN to 0; negative values wrap when there is no sign ----
+
+fn to_int(x: V) -> VI {
+    let y = VI(clamp(x, V(-2147483648.0), V(2147483520.0)));
+    let high = select(y, VI(2147483647), x >= V(2147483648.0));
+    return select(high, VI(0), is_nan(x));
+}
+
+fn to_uint(x: V) -> VU {
+    let y = VU(clamp(x, V(0.0), V(4294967040.0)));
+    let high = select(y, VU(4294967295u), x >= V(4294967296.0));
+    return select(select(high, VU(to_int(x)), x < V(0.0)), VU(0u), is_nan(x));
+}
+
+// ---- activations ----
+
+// max(x, 0) by the bits: from -0 to -infinity becomes 0, NaN stays.
+fn relu(x: V) -> V {
+    return select(x, V(0.0), (bitcast<VU>(x) - VU(0x80000000u)) <= VU(0x7f800000u));
+}
+
+fn gelu(x: V) -> V { return x * V(0.5) * (V(1.0) + erf(x * V(0.70710678))); }
+
+fn gelu_slope(x: V) -> V {
+    return V(0.5) * (V(1.0) + erf(x * V(0.70710678))) + x * V(0.39894228) * exp(x * x * V(-0.5));
+}
+
+fn gelu_tanh(x: V) -> V { return x * V(0.5) * (V(1.0) + tanh_safe(V(0.79788456) * (x + V(0.044715) * x * x * x))); }
+
+fn gelu_tanh_slope(x: V) -> V {
+    let t = tanh_safe(V(0.79788456) * (x + V(0.044715) * x * x * x));
+    return V(0.5) * (V(1.0) + t) + V(0.5) * x * (V(1.0) - t * t) * (V(0.79788456) * (V(1.0) + V(0.134145) * x * x));
+}
+
+// ---- values that no constant may hold ----
+
+fn nan_like(x: V) -> V { return bitcast<V>((bitcast<VU>(x) & VU(0u)) | VU(0x7fc00000u)); }
+
+fn inf_like(x: V) -> V { return bitcast<V>((bitcast<VU>(x) & VU(0u)) | VU(0x7f800000u)); }
+
+// ---- logarithms to about 1 ulp: the same polynomials as on the CPU ----
+
+// x = (1 + f) 2^e with 1 + f between sqrt(1/2) and sqrt(2), and tail = log(1 + f) - f.
+struct LogParts { f: V, tail: V, e: V }
+
+fn log_parts(x: V) -> LogParts {
+    let tiny = x < V(1.17549435e-38);
+    let bits = bitcast<VU>(select(x, x * V(8388608.0), tiny)) - VU(0x3f3504f3u);
+    let e = V(bitcast<VI>(bits) >> VU(23u)) - select(V(0.0), V(23.0), tiny);
+    let f = bitcast<V>((bits & VU(0x007fffffu)) + VU(0x3f3504f3u)) - V(1.0);
+    var p = V(7.0376836292e-2) * f - V(1.1514610310e-1);
+    p = p * f + V(1.1676998740e-1);
+    p = p * f - V(1.2420140846e-1);
+    p = p * f + V(1.4249322787e-1);
+    p = p * f - V(1.6668057665e-1);
+    p = p * f + V(2.0000714765e-1);
+    p = p * f - V(2.4999993993e-1);
+    p = p * f + V(3.3333331174e-1);
+    return LogParts(f, p * f * (f * f) - V(0.5) * (f * f), e);
+}
+
+fn log_ends(x: V, y: V) -> V {
+    let positive = select(nan_like(x), y, x > V(0.0));
+    return select(select(positive, -inf_like(x), x == V(0.0)), x, is_nan(x) | (bitcast<VU>(x) == VU(0x7f800000u)));
+}
+
+fn log_safe(x: V) -> V {
+    let l = log_parts(x);
+    return log_ends(x, (l.f + (l.tail + l.e * V(-2.12194440e-4))) + l.e * V(0.693359375));
+}
+
+fn log2_safe(x: V) -> V {
+    let l = log_parts(x);
+    return log_ends(x, (((l.tail * V(0.44269504) + l.f * V(0.44269504)) + l.tail) + l.f) + l.e);
+}
+
+// ---- circular functions: WGSL promises 5e-4 only ----
+
+// The sine of r plus so many quarter turns, |r| <= pi/4.
+fn turn(r: V, quarter: VI) -> V {
+    let z = r * r;
+    let s = ((V(-1.9515295891e-4) * z + V(8.3321608736e-3)) * z - V(1.6666654611e-1)) * z * r + r;
+    let c = ((V(2.443315711809948e-5) * z - V(1.388731625493765e-3)) * z + V(4.166664568298827e-2)) * (z * z) - V(0.5) * z + V(1.0);
+    let v = select(s, c, (quarter & VI(1)) != VI(0));
+    return select(v, -v, (quarter & VI(2)) != VI(0));
+}
+
+// x without its whole quarter turns, in three steps; good up to |x| = 5e4, which is where the built-ins take over.
+fn turn_rest(x: V, n: V) -> V { return ((x - n * V(1.5703125)) - n * V(4.837512969970703e-4)) - n * V(7.549789948768648e-8); }
+
+fn sin_safe(x: V) -> V {
+    let n = round(clamp(x, V(-5.0e4), V(5.0e4)) * V(0.63661977));
+    return select(turn(turn_rest(x, n), VI(n)), sin(x), !(abs(x) <= V(5.0e4)));
+}
+
+fn cos_safe(x: V) -> V {
+    let n = round(clamp(x, V(-5.0e4), V(5.0e4)) * V(0.63661977));
+    return select(turn(turn_rest(x, n), VI(n) + VI(1)), cos(x), !(abs(x) <= V(5.0e4)));
+}
+
+// ---- special functions ----
+
+// Inverse error function (M. Giles).
+fn erfinv(x: V) -> V {
+    let w = -log_safe((V(1.0) - x) * (V(1.0) + x));
+    let n = w - V(2.5);
+    var near = V(2.81022636e-8) * n + V(3.43273939e-7);
+    near = near * n + V(-3.5233877e-6);
+    near = near * n + V(-4.39150654e-6);
+    near = near * n + V(0.00021858087);
+    near = near * n + V(-0.00125372503);
+    near = near * n + V(-0.00417768164);
+    near = near * n + V(0.246640727);
+    near = near * n + V(1.50140941);
+    let f = sqrt(w) - V(3.0);
+    var far = V(-0.000200214257) * f + V(0.000100950558);
+    far = far * f + V(0.00134934322);
+    far = far * f + V(-0.00367342844);
+    far = far * f + V(0.00573950773);
+    far = far * f + V(-0.0076224613);
+    far = far * f + V(0.00943887047);
+    far = far * f + V(1.00167406);
+    far = far * f + V(2.83297682);
+    let y = x * select(far, near, w < V(5.0));
+    return select(y, x * inf_like(x), abs(x) == V(1.0));
+}
+
+// The fraction of a half turn first: far from 0, pi * x has no correct digits of it.
+fn sin_pi(x: V) -> V {
+    let n = round(x * V(2.0));
+    return turn((x - n * V(0.5)) * V(3.14159265), VI(n));
+}
+
+// log |Gamma(x)| (Lanczos' series; reflected below 1/2).
+fn lgamma(x: V) -> V {
+    let low = x < V(0.5);
+    let z = select(x, V(1.0) - x, low);
+    var s = V(1.000000000190015) + V(76.18009172947146) / (z + V(1.0)) - V(86.50532032941677) / (z + V(2.0)) + V(24.01409824083091) / (z + V(3.0));
+    s = s - V(1.231739572450155) / (z + V(4.0)) + V(0.001208650973866179) / (z + V(5.0)) - V(0.000005395239384953) / (z + V(6.0));
+    let t = z + V(5.5);
+    let y = (z + V(0.5)) * log_safe(t) - t + log_safe(V(2.5066282746310005) * s / z);
+    let r = select(y, V(1.1447298858) - log_safe(abs(sin_pi(x))) - y, low);
+    let pole = low & (x == floor(x)) & (x <= V(0.0));
+    return select(select(r, inf_like(x), pole | is_inf(x)), x, is_nan(x));
+}
+
+// The derivative of lgamma: its asymptotic series, reached by the recurrence; reflected below 0.
+fn digamma(x: V) -> V {
+    let low = x < V(0.0);
+    var z = select(x, V(1.0) - x, low);
+    var sum = V(0.0);
+    for (var k = 0; k < 8; k++) {
+        let small = z < V(8.0);
+        sum = sum - select(V(0.0), V(1.0) / z, small);
+        z = select(z, z + V(1.0), small);
+    }
+    let q = V(1.0) / (z * z);
+    let y = sum + log_safe(z) - V(0.5) / z - q * (V(0.083333333) - q * (V(0.0083333333) - q * V(0.003968254)));
+    let n = round(x * V(2.0));
+    let r = (x - n * V(0.5)) * V(3.14159265);
+    let cotangent = turn(r, VI(n) + VI(1)) / turn(r, VI(n));
+    let reflected = select(y - V(3.14159265) * cotangent, nan_like(x), x == floor(x));
+    return select(select(y, reflected, low), copysign(inf_like(x), -x), x == V(0.0));
+}
+
+// ---- two operands ----
+
+fn hypot(a: V, b: V) -> V {
+    let high = max(abs(a), abs(b));
+    let ratio = select(min(abs(a), abs(b)) / high, V(0.0), high == V(0.0));
+    let r = select(high * sqrt(V(1.0) + ratio * ratio), a + b, is_nan(a) | is_nan(b));
+    return select(r, inf_like(a), is_inf(a) | is_inf(b));
+}
+
+fn logaddexp(a: V, b: V) -> V {
+    let y = max_nan(a, b) + log1p(exp(-abs(a - b)));
+    return select(y, a, (a == b) & is_inf(a));
+}
+
+// Python's //: floor(a / b), exact where the quotient would round up into the next whole number.
+fn div_floor(a: V, b: V) -> V {
+    let q = round((a - mod_floor(a, b)) / b);
+    return select(q, a / b, (b == V(0.0)) | !is_finite(a) | !is_finite(b));
+}
+
+fn upow(x: VU, y: VU) -> VU {
+    var r = VU(1u);
+    var b = x;
+    var e = y;
+    for (var k = 0u; k < 32u; k++) {
+        r = select(r, r * b, (e & VU(1u)) != VU(0u));
+        b = b * b;
+        e = e >> VU(1u);
+    }
+    return r;
 }
