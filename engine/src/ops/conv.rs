@@ -1,0 +1,252 @@
+//! Convolution over two dimensions and its two gradients; each one's gradient is made of the others. One
+//! dimension is a height of 1.
+
+mod cpu;
+mod gpu;
+
+use crate::autograd::Ctx;
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::graph::kernel::{Compute, GpuOperand, Launches};
+use crate::ops::{Grads, Kind, Op, Spec, accumulated};
+use crate::runtime::Adapter;
+use crate::runtime::cpu::memory::{CpuIn, CpuOut};
+use crate::tensor::Tensor;
+
+/// How a kernel moves over an image; `[y, x]` each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    pub stride: [usize; 2],
+    pub padding: [usize; 2],
+    pub dilation: [usize; 2],
+    pub groups: usize,
+}
+
+impl Geometry {
+    /// Size of the output along dimension `d` for an input and a kernel size; `None` if the kernel does not fit.
+    pub fn output(&self, d: usize, input: usize, kernel: usize) -> Option<usize> {
+        let reach = self.dilation[d].checked_mul(kernel.checked_sub(1)?)?.checked_add(1)?;
+        let padded = input.checked_add(self.padding[d].checked_mul(2)?)?;
+        Some(padded.checked_sub(reach)? / self.stride[d] + 1)
+    }
+
+    fn key(&self, key: &mut Vec<u64>) {
+        key.extend([self.stride, self.padding, self.dilation].as_flattened().iter().map(|&v| v as u64));
+        key.push(self.groups as u64);
+    }
+}
+
+/// `y = conv2d(x [N, C, H, W], w [O, C/groups, KH, KW])`.
+#[derive(Debug)]
+pub(crate) struct Conv2d(pub Geometry);
+
+/// The gradient of the input, from `dy` and `w`: also the transposed convolution. `size`: height and width of the result.
+#[derive(Debug)]
+pub(crate) struct Conv2dInputGrad {
+    pub geometry: Geometry,
+    pub size: [usize; 2],
+}
+
+/// The gradient of the weight, from `x` and `dy`. `kernel`: height and width of the result.
+#[derive(Debug)]
+pub(crate) struct Conv2dWeightGrad {
+    pub geometry: Geometry,
+    pub kernel: [usize; 2],
+}
+
+/// Both operands have four dimensions and one float type.
+fn operands<'a>(op: &'static str, x: &'a [Spec]) -> Result<(&'a Spec, &'a Spec, DType)> {
+    let [a, b] = x else { return Err(Error::argument(op, "takes two tensors")) };
+    if a.shape.len() != 4 || b.shape.len() != 4 {
+        return Err(Error::argument(op, format!("{:?} and {:?} should have four dimensions", a.shape, b.shape)));
+    }
+    if a.dtype != b.dtype || !a.dtype.is_float() {
+        return Err(Error::dtype(op, format!("needs floats of one type, not {} and {}", a.dtype, b.dtype)));
+    }
+    Ok((a, b, accumulated(a.dtype)))
+}
+
+impl Op for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn infer(&self, s: &[Spec]) -> Result<Spec> {
+        let (x, w, dtype) = operands("conv2d", s)?;
+        let g = &self.0;
+        let (xs, ws) = (&x.shape, &w.shape);
+        if g.groups == 0 || g.stride.contains(&0) || g.dilation.contains(&0) {
+            return Err(Error::argument("conv2d", "stride, dilation and groups must be at least 1"));
+        }
+        if xs[1] != ws[1] * g.groups {
+            let takes = ws[1] * g.groups;
+            return Err(Error::argument("conv2d", format!("weight {ws:?} takes {takes} input channels, but the input {xs:?} has {}", xs[1])));
+        }
+        if ws[0] % g.groups != 0 {
+            return Err(Error::argument("conv2d", format!("weight {ws:?} gives {} channels, which {} groups do not divide", ws[0], g.groups)));
+        }
+        let out = |d: usize| {
+            g.output(d, xs[2 + d], ws[2 + d]).ok_or_else(|| {
+                Error::argument("conv2d", format!("weight {ws:?} with dilation {:?} does not fit the input {xs:?} with padding {:?}", g.dilation, g.padding))
+            })
+        };
+        let shape = [xs[0], ws[0], out(0)?, out(1)?];
+        crate::shape::checked_numel("conv2d", &shape)?;
+        Ok(Spec::new(dtype, &shape))
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Compute(self)
+    }
+
+    fn attrs(&self, key: &mut Vec<u64>) {
+        self.0.key(key);
+    }
+
+    fn backward(&self, ctx: &Ctx<'_>, dy: &Tensor) -> Result<Grads> {
+        let (x, w) = (ctx.input(0)?, ctx.input(1)?);
+        let dy = dy.to_dtype(x.dtype())?;
+        let (xs, ws) = (x.shape(), w.shape());
+        let geometry = self.0;
+        Ok(smallvec::smallvec![
+            wanted(ctx, 0, || Tensor::apply(Conv2dInputGrad { geometry, size: [xs[2], xs[3]] }, &[&dy, w]))?,
+            wanted(ctx, 1, || Tensor::apply(Conv2dWeightGrad { geometry, kernel: [ws[2], ws[3]] }, &[x, &dy]))?,
+        ])
+    }
+}
+
+/// The gradient of input `i` in its own type, if anybody wants it.
+fn wanted(ctx: &Ctx<'_>, i: usize, grad: impl FnOnce() -> Result<Tensor>) -> Result<Option<Tensor>> {
+    if ctx.needs(i) { Ok(Some(grad()?.to_dtype(ctx.spec(i).dtype)?)) } else { Ok(None) }
+}
+
+impl Op for Conv2dInputGrad {
+    fn name(&self) -> &'static str {
+        "conv2d_input_grad"
+    }
+
+    fn infer(&self, s: &[Spec]) -> Result<Spec> {
+        let (dy, w, dtype) = operands("conv2d_input_grad", s)?;
+        let (ds, ws) = (&dy.shape, &w.shape);
+        let g = &self.geometry;
+        if g.groups == 0 || ds[1] != ws[0] || ws[0] % g.groups != 0 {
+            return Err(Error::argument("conv2d_input_grad", format!("{ds:?} does not fit the weight {ws:?} in {} groups", g.groups)));
+        }
+        let shape = [ds[0], ws[1] * g.groups, self.size[0], self.size[1]];
+        crate::shape::checked_numel("conv2d_input_grad", &shape)?;
+        Ok(Spec::new(dtype, &shape))
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Compute(self)
+    }
+
+    fn attrs(&self, key: &mut Vec<u64>) {
+        self.geometry.key(key);
+        key.extend(self.size.map(|v| v as u64));
+    }
+
+    fn backward(&self, ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
+        let (dy, w) = (ctx.input(0)?, ctx.input(1)?);
+        let g = g.to_dtype(dy.dtype())?;
+        let (ds, ws) = (dy.shape(), w.shape());
+        let geometry = self.geometry;
+        Ok(smallvec::smallvec![
+            wanted(ctx, 0, || {
+                // A transposed convolution may have left out positions that a convolution of its result makes.
+                let y = Tensor::apply(Conv2d(geometry), &[&g, w])?;
+                if y.shape() == ds { Ok(y) } else { y.narrow(2, 0, ds[2])?.narrow(3, 0, ds[3]) }
+            })?,
+            wanted(ctx, 1, || Tensor::apply(Conv2dWeightGrad { geometry, kernel: [ws[2], ws[3]] }, &[&g, dy]))?,
+        ])
+    }
+}
+
+impl Op for Conv2dWeightGrad {
+    fn name(&self) -> &'static str {
+        "conv2d_weight_grad"
+    }
+
+    fn infer(&self, s: &[Spec]) -> Result<Spec> {
+        let (x, dy, dtype) = operands("conv2d_weight_grad", s)?;
+        let groups = self.geometry.groups;
+        if groups == 0 || x.shape[0] != dy.shape[0] || x.shape[1] % groups != 0 || dy.shape[1] % groups != 0 {
+            return Err(Error::argument("conv2d_weight_grad", format!("{:?} does not fit {:?} in {groups} groups", x.shape, dy.shape)));
+        }
+        Ok(Spec::new(dtype, &[dy.shape[1], x.shape[1] / groups, self.kernel[0], self.kernel[1]]))
+    }
+
+    fn kind(&self) -> Kind<'_> {
+        Kind::Compute(self)
+    }
+
+    fn attrs(&self, key: &mut Vec<u64>) {
+        self.geometry.key(key);
+        key.extend(self.kernel.map(|v| v as u64));
+    }
+
+    fn backward(&self, ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
+        let (x, dy) = (ctx.input(0)?, ctx.input(1)?);
+        let g = g.to_dtype(x.dtype())?;
+        let (xs, ds) = (x.shape(), dy.shape());
+        let geometry = self.geometry;
+        Ok(smallvec::smallvec![
+            wanted(ctx, 0, || Tensor::apply(Conv2dInputGrad { geometry, size: [xs[2], xs[3]] }, &[dy, &g]))?,
+            wanted(ctx, 1, || {
+                let y = Tensor::apply(Conv2d(geometry), &[x, &g])?;
+                if y.shape() == ds { Ok(y) } else { y.narrow(2, 0, ds[2])?.narrow(3, 0, ds[3]) }
+            })?,
+        ])
+    }
+}
+
+impl Compute for Conv2d {
+    fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
+        match out.dtype {
+            DType::F64 => cpu::forward::<f64>(&self.0, &inputs[0], &inputs[1], out),
+            _ => cpu::forward::<f32>(&self.0, &inputs[0], &inputs[1], out),
+        }
+    }
+
+    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        gpu::forward(&self.0, &inputs[0].layout.shape, &inputs[1].layout.shape, &output.layout.shape, adapter)
+    }
+
+    fn epilogue(&self) -> bool {
+        true
+    }
+}
+
+impl Compute for Conv2dInputGrad {
+    fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
+        match out.dtype {
+            DType::F64 => cpu::input_grad::<f64>(&self.geometry, &inputs[0], &inputs[1], out),
+            _ => cpu::input_grad::<f32>(&self.geometry, &inputs[0], &inputs[1], out),
+        }
+    }
+
+    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        gpu::input_grad(&self.geometry, &inputs[0].layout.shape, &inputs[1].layout.shape, &output.layout.shape, adapter)
+    }
+
+    fn epilogue(&self) -> bool {
+        true
+    }
+}
+
+impl Compute for Conv2dWeightGrad {
+    fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
+        match out.dtype {
+            DType::F64 => cpu::weight_grad::<f64>(&self.geometry, &inputs[0], &inputs[1], out),
+            _ => cpu::weight_grad::<f32>(&self.geometry, &inputs[0], &inputs[1], out),
+        }
+    }
+
+    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        gpu::weight_grad(&self.geometry, &inputs[0].layout.shape, &inputs[1].layout.shape, &output.layout.shape, adapter)
+    }
+
+    fn epilogue(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,259 @@
+//! Convolution on the CPU: the image is unrolled a block of output rows at a time (im2col), so that the
+//! convolution becomes a matrix product whose second operand stays in the cache.
+
+use std::ops::Range;
+
+use super::Geometry;
+use crate::error::Result;
+use crate::ops::{Float, Matrix, for_chunks, gemm, scratch};
+use crate::runtime::cpu::memory::{CpuIn, CpuOut};
+
+/// Elements of an unrolled block.
+const BLOCK: usize = 1 << 16;
+/// Multiplications below which one thread is enough.
+const SMALL: usize = 1 << 16;
+/// A weight gradient is summed in this many pieces at most, whatever the number of threads: the same bits everywhere.
+const PIECES: usize = 8;
+
+/// Sizes of one convolution, whichever of the three is computed.
+struct Sizes {
+    images: usize,
+    groups: usize,
+    /// Channels of a group: in, out.
+    c: usize,
+    o: usize,
+    h: usize,
+    w: usize,
+    kh: usize,
+    kw: usize,
+    oh: usize,
+    ow: usize,
+}
+
+impl Sizes {
+    fn new(g: &Geometry, x: &[usize], w: &[usize], y: &[usize]) -> Sizes {
+        Sizes { images: x[0], groups: g.groups, c: w[1], o: w[0] / g.groups, h: x[2], w: x[3], kh: w[2], kw: w[3], oh: y[2], ow: y[3] }
+    }
+    fn pixels(&self) -> usize {
+        self.oh * self.ow
+    }
+    /// Elements of one output channel's kernel.
+    fn taps(&self) -> usize {
+        self.c * self.kh * self.kw
+    }
+    fn work(&self) -> usize {
+        self.images * self.groups * self.o * self.taps() * self.pixels()
+    }
+    /// Output rows of a block of `taps` unrolled rows.
+    fn block_rows(&self, taps: usize) -> usize {
+        (BLOCK / (taps * self.ow).max(1)).clamp(1, self.oh.max(1))
+    }
+    /// The unrolled image is the image itself.
+    fn pointwise(&self, g: &Geometry) -> bool {
+        self.kh * self.kw == 1 && g.stride == [1, 1] && g.padding == [0, 0]
+    }
+}
+
+/// The outputs `x` along one dimension whose input `x * stride + k * dilation - padding` lies within `size`.
+fn valid(out: usize, k: usize, stride: usize, dilation: usize, padding: usize, size: usize) -> Range<usize> {
+    let start = (k * dilation) as isize - padding as isize;
+    let low = if start < 0 { (start.unsigned_abs()).div_ceil(stride) } else { 0 };
+    let room = size as isize - start;
+    let high = if room <= 0 { 0 } else { (room as usize).div_ceil(stride) };
+    let high = high.min(out);
+    low.min(high)..high
+}
+
+/// Rows `rows` of the output, unrolled: `col[(c, ky, kx), (row, ox)]`. `x` is `channels` planes.
+fn im2col<T: Float>(g: &Geometry, s: &Sizes, x: &[T], rows: Range<usize>, col: &mut [T]) {
+    let wide = rows.len() * s.ow;
+    for (i, line) in col.chunks_mut(wide).enumerate() {
+        let (c, ky, kx) = (i / (s.kh * s.kw), i / s.kw % s.kh, i % s.kw);
+        let plane = &x[c * s.h * s.w..][..s.h * s.w];
+        let ys = valid(s.oh, ky, g.stride[0], g.dilation[0], g.padding[0], s.h);
+        let xs = valid(s.ow, kx, g.stride[1], g.dilation[1], g.padding[1], s.w);
+        for (oy, out) in rows.clone().zip(line.chunks_mut(s.ow)) {
+            if !ys.contains(&oy) || xs.is_empty() {
+                out.fill(T::ZERO);
+                continue;
+            }
+            let from = &plane[(oy * g.stride[0] + ky * g.dilation[0] - g.padding[0]) * s.w..][..s.w];
+            let first = xs.start * g.stride[1] + kx * g.dilation[1] - g.padding[1];
+            out[..xs.start].fill(T::ZERO);
+            out[xs.end..].fill(T::ZERO);
+            let out = &mut out[xs.clone()];
+            if g.stride[1] == 1 {
+                out.copy_from_slice(&from[first..][..xs.len()]);
+            } else {
+                for (o, v) in out.iter_mut().zip(from[first..].iter().step_by(g.stride[1])) {
+                    *o = *v;
+                }
+            }
+        }
+    }
+}
+
+/// Adds an unrolled block back onto the image it came from.
+fn col2im<T: Float>(g: &Geometry, s: &Sizes, col: &[T], rows: Range<usize>, x: &mut [T]) {
+    let wide = rows.len() * s.ow;
+    for (i, line) in col.chunks(wide).enumerate() {
+        let (c, ky, kx) = (i / (s.kh * s.kw), i / s.kw % s.kh, i % s.kw);
+        let plane = &mut x[c * s.h * s.w..][..s.h * s.w];
+        let ys = valid(s.oh, ky, g.stride[0], g.dilation[0], g.padding[0], s.h);
+        let xs = valid(s.ow, kx, g.stride[1], g.dilation[1], g.padding[1], s.w);
+        for (oy, from) in rows.clone().zip(line.chunks(s.ow)) {
+            if !ys.contains(&oy) || xs.is_empty() {
+                continue;
+            }
+            let to = &mut plane[(oy * g.stride[0] + ky * g.dilation[0] - g.padding[0]) * s.w..][..s.w];
+            let first = xs.start * g.stride[1] + kx * g.dilation[1] - g.padding[1];
+            let from = &from[xs.clone()];
+            if g.stride[1] == 1 {
+                to[first..].iter_mut().zip(from).for_each(|(t, v)| *t += *v);
+            } else {
+                to[first..].iter_mut().step_by(g.stride[1]).zip(from).for_each(|(t, v)| *t += *v);
+            }
+        }
+    }
+}
+
+pub(super) fn forward<T: Float>(g: &Geometry, x: &CpuIn<'_>, w: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
+    let s = Sizes::new(g, x.shape(), w.shape(), out.shape);
+    let (x, w) = (x.data::<T>(), w.data::<T>());
+    let (taps, pixels, plane) = (s.taps(), s.pixels(), s.h * s.w);
+    let big = s.work() > SMALL;
+    let threads = big && s.images * s.groups < 8;
+    for_chunks(out.data::<T>(), s.o * pixels, big, |i, y| {
+        let group = i % s.groups;
+        let x = &x[i * s.c * plane..][..s.c * plane];
+        let w = &w[group * s.o * taps..][..s.o * taps];
+        if s.pointwise(g) || taps == 0 {
+            gemm(s.o, pixels, taps, Matrix::rows(w, taps), Matrix::rows(x, pixels), y, pixels, false, threads);
+            return Ok(());
+        }
+        if s.c == 1 && s.o == 1 {
+            depthwise(g, &s, x, w, y);
+            return Ok(());
+        }
+        let step = s.block_rows(taps);
+        let mut col = scratch("conv2d", taps * step * s.ow, T::ZERO)?;
+        for r in (0..s.oh).step_by(step) {
+            let rows = r..(r + step).min(s.oh);
+            let wide = rows.len() * s.ow;
+            let col = &mut col[..taps * wide];
+            im2col(g, &s, x, rows, col);
+            gemm(s.o, wide, taps, Matrix::rows(w, taps), Matrix::rows(col, wide), &mut y[r * s.ow..], pixels, false, threads);
+        }
+        Ok(())
+    })
+}
+
+/// One channel with its own kernel: rows of the image times one weight, added up.
+fn depthwise<T: Float>(g: &Geometry, s: &Sizes, x: &[T], w: &[T], y: &mut [T]) {
+    y.fill(T::ZERO);
+    for ky in 0..s.kh {
+        for kx in 0..s.kw {
+            let weight = w[ky * s.kw + kx];
+            let xs = valid(s.ow, kx, g.stride[1], g.dilation[1], g.padding[1], s.w);
+            if xs.is_empty() {
+                continue;
+            }
+            let first = xs.start * g.stride[1] + kx * g.dilation[1] - g.padding[1];
+            for oy in valid(s.oh, ky, g.stride[0], g.dilation[0], g.padding[0], s.h) {
+                let from = &x[(oy * g.stride[0] + ky * g.dilation[0] - g.padding[0]) * s.w..][..s.w];
+                let to = &mut y[oy * s.ow..][..s.ow][xs.clone()];
+                if g.stride[1] == 1 {
+                    to.iter_mut().zip(&from[first..]).for_each(|(t, v)| *t += weight * *v);
+                } else {
+                    to.iter_mut().zip(from[first..].iter().step_by(g.stride[1])).for_each(|(t, v)| *t += weight * *v);
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn input_grad<T: Float>(g: &Geometry, dy: &CpuIn<'_>, w: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
+    let s = Sizes::new(g, out.shape, w.shape(), dy.shape());
+    let (dy, w) = (dy.data::<T>(), w.data::<T>());
+    let (taps, pixels, plane) = (s.taps(), s.pixels(), s.h * s.w);
+    let big = s.work() > SMALL;
+    // Channels of the result are independent: with few images they are shared out in equal blocks.
+    let jobs = s.images * s.groups;
+    let blocks = if jobs >= 8 { 1 } else { (1..=8 / jobs.max(1)).rev().find(|b| s.c % b == 0).unwrap_or(1) };
+    let c = s.c / blocks;
+    let block_taps = c * s.kh * s.kw;
+    for_chunks(out.data::<T>(), c * plane, big, |i, dx| {
+        let (job, block) = (i / blocks, i % blocks);
+        let group = job % s.groups;
+        let dy = &dy[job * s.o * pixels..][..s.o * pixels];
+        let w = &w[group * s.o * taps..][..s.o * taps];
+        // Rows of the transposed weight that belong to this block of channels.
+        let wt = Matrix { data: w, at: block * block_taps, row: 1, col: taps as isize };
+        if s.o == 0 || pixels == 0 || s.kh * s.kw == 0 {
+            dx.fill(T::ZERO);
+            return Ok(());
+        }
+        if s.pointwise(g) && s.h * s.w == pixels {
+            gemm(c, pixels, s.o, wt, Matrix::rows(dy, pixels), dx, pixels, false, false);
+            return Ok(());
+        }
+        dx.fill(T::ZERO);
+        let step = s.block_rows(block_taps);
+        let mut col = scratch("conv2d", block_taps * step * s.ow, T::ZERO)?;
+        for r in (0..s.oh).step_by(step) {
+            let rows = r..(r + step).min(s.oh);
+            let wide = rows.len() * s.ow;
+            let col = &mut col[..block_taps * wide];
+            let from = Matrix { data: dy, at: r * s.ow, row: pixels as isize, col: 1 };
+            gemm(block_taps, wide, s.o, wt, from, col, wide, false, false);
+            col2im(g, &s, col, rows, dx);
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn weight_grad<T: Float>(g: &Geometry, x: &CpuIn<'_>, dy: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
+    let s = Sizes::new(g, x.shape(), out.shape, dy.shape());
+    let (x, dy) = (x.data::<T>(), dy.data::<T>());
+    let dw = out.data::<T>();
+    let (taps, pixels, plane) = (s.taps(), s.pixels(), s.h * s.w);
+    dw.fill(T::ZERO);
+    if dw.is_empty() || s.images == 0 || pixels == 0 {
+        return Ok(());
+    }
+    // Pieces of the batch are summed apart, then together in order; big weights in one piece, which saves memory.
+    let most = ((64 << 20) / size_of_val(dw)).max(1);
+    let pieces = s.images.min(PIECES).min(most);
+    let per_piece = s.images.div_ceil(pieces);
+    let big = s.work() > SMALL;
+    let sum = |piece: usize, dw: &mut [T], threads: bool| -> Result<()> {
+        let step = s.block_rows(taps);
+        let mut col = scratch("conv2d", taps * step * s.ow, T::ZERO)?;
+        for image in piece * per_piece..((piece + 1) * per_piece).min(s.images) {
+            for group in 0..s.groups {
+                let i = image * s.groups + group;
+                let x = &x[i * s.c * plane..][..s.c * plane];
+                let dw = &mut dw[group * s.o * taps..][..s.o * taps];
+                for r in (0..s.oh).step_by(step) {
+                    let rows = r..(r + step).min(s.oh);
+                    let wide = rows.len() * s.ow;
+                    let from = Matrix { data: dy, at: i * s.o * pixels + r * s.ow, row: pixels as isize, col: 1 };
+                    let unrolled = &mut col[..taps * wide];
+                    im2col(g, &s, x, rows, unrolled);
+                    gemm(s.o, taps, wide, from, Matrix::rows(unrolled, wide).t(), dw, taps, true, threads);
+                }
+            }
+        }
+        Ok(())
+    };
+    if pieces == 1 {
+        return sum(0, dw, big);
+    }
+    let n = dw.len();
+    let mut parts = scratch("conv2d", pieces * n, T::ZERO)?;
+    for_chunks(&mut parts, n, big, |piece, part| sum(piece, part, false))?;
+    for part in parts.chunks(n) {
+        dw.iter_mut().zip(part).for_each(|(t, v)| *t += *v);
+    }
+    Ok(())
+}

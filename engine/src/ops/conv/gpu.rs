@@ -1,0 +1,244 @@
+//! Convolution on a GPU: one product kernel, told by numbers which of the three it computes. See
+//! `shaders/conv_registers.wgsl`.
+
+use super::Geometry;
+use crate::graph::kernel::{Launch, Launches, Read, Source, Write};
+use crate::ops::{Product, Side, spread};
+use crate::runtime::Adapter;
+
+/// The largest dispatch in one direction.
+const MAX_GROUPS: usize = 65535;
+
+/// What the kernel's `Params` say, in the words of the table at its head.
+struct Job {
+    m: usize,
+    n: usize,
+    k: usize,
+    /// Grid z: `outer * inner + group`.
+    outer: usize,
+    inner: usize,
+    /// Steps of k each `outer` takes; 0: all.
+    piece: usize,
+    a: usize,
+    a_row: usize,
+    a_carry: isize,
+    a_inner: usize,
+    a_outer: usize,
+    b: usize,
+    b_inner: usize,
+    b_outer: usize,
+    size: [usize; 2],
+    b_k: usize,
+    b_col: usize,
+    k_digits: [usize; 2],
+    k_step: [isize; 2],
+    col_digits: [usize; 2],
+    col_step: [usize; 2],
+    origin: [isize; 2],
+    stride: [usize; 2],
+    along_k: bool,
+}
+
+impl Job {
+    fn launches(&self, adapter: &Adapter, write: impl Fn(bool) -> Write) -> Vec<Launch> {
+        let strided = self.stride != [1, 1];
+        let out4 = self.n % 4 == 0 && matches!(write(true), Write::Output4);
+        let mut consts = vec![("STRIDED", strided as u32), ("OUT4", out4 as u32)];
+        if !adapter.software {
+            consts.push(("ALONG_K", self.along_k as u32));
+        }
+        let [k_high, k_low] = self.k_digits.map(|d| d.max(1));
+        let jump = [16 / k_low / k_high, 16 / k_low % k_high, 16 % k_low];
+        let launch = |first: [usize; 2], z0: usize, groups: [usize; 3]| {
+            let mut params: Vec<u32> = [self.m, self.n, self.k, first[0], first[1], z0, self.inner, self.piece].map(|v| v as u32).into();
+            params.extend([0, self.a_row as u32, self.a_carry as u32, self.a_inner as u32, self.a_outer as u32]);
+            params.extend([0, self.b_inner as u32, self.b_outer as u32]);
+            params.extend([self.size[0], self.size[1], self.b_k, self.b_col].map(|v| v as u32));
+            params.extend([k_high as u32, k_low as u32, self.k_step[0] as u32, self.k_step[1] as u32]);
+            params.extend([self.col_digits[0].max(1), self.col_digits[1].max(1), self.col_step[0], self.col_step[1]].map(|v| v as u32));
+            params.extend(self.origin.map(|v| v as u32));
+            params.extend(self.stride.map(|v| v as u32));
+            params.extend(self.stride.map(|v| (1.0 / v as f32).to_bits()));
+            params.extend(jump.map(|v| v as u32));
+            Launch {
+                shader: if adapter.software { "conv_registers" } else { "conv_shared" },
+                consts: consts.clone(),
+                reads: vec![Read::input("a", self.a), Read::input("b", self.b)],
+                write: write(out4),
+                params,
+                patches: vec![],
+                groups: groups.map(|g| g as u32),
+            }
+        };
+        let batch = self.outer * self.inner;
+        let mut launches = Vec::new();
+        for z0 in (0..batch).step_by(MAX_GROUPS) {
+            let nz = (batch - z0).min(MAX_GROUPS);
+            if adapter.software {
+                let tiles_n = self.n.div_ceil(8);
+                let tiles = tiles_n * self.m.div_ceil(8);
+                let [gx, gy] = spread(tiles.div_ceil(64));
+                launches.push(launch([tiles_n, tiles], z0, [gx, gy, nz]));
+                continue;
+            }
+            for row in (0..self.m).step_by(MAX_GROUPS * 64) {
+                for col in (0..self.n).step_by(MAX_GROUPS * 64) {
+                    let tiles = |first: usize, size: usize| (size - first).min(MAX_GROUPS * 64).div_ceil(64);
+                    launches.push(launch([col, row], z0, [tiles(col, self.n), tiles(row, self.m), nz]));
+                }
+            }
+        }
+        launches
+    }
+}
+
+fn output(four: bool) -> Write {
+    if four { Write::Output4 } else { Write::Output }
+}
+
+/// A kernel of one pixel that moves by one: the convolution is a product.
+fn pointwise(g: &Geometry, w: &[usize]) -> bool {
+    w[2] * w[3] == 1 && g.stride == [1, 1] && g.padding == [0, 0]
+}
+
+pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], adapter: &Adapter) -> Option<Launches> {
+    let (c, o, taps) = (w[1], w[0] / g.groups, w[2] * w[3]);
+    let (plane, pixels) = (x[2] * x[3], y[2] * y[3]);
+    if pointwise(g, w) {
+        let product = Product {
+            m: o,
+            n: pixels,
+            k: c,
+            batch: [x[0], g.groups].into_iter().collect(),
+            a: Side { input: 1, at: 0, row: c as isize, col: 1, batch: [0, (o * c) as isize].into_iter().collect() },
+            b: Side { input: 0, at: 0, row: plane as isize, col: 1, batch: [(x[1] * plane) as isize, (c * plane) as isize].into_iter().collect() },
+        };
+        return product.launches(adapter, false);
+    }
+    let job = Job {
+        m: o,
+        n: pixels,
+        k: c * taps,
+        outer: x[0],
+        inner: g.groups,
+        piece: 0,
+        a: 1,
+        a_row: c * taps,
+        a_carry: 0,
+        a_inner: o * c * taps,
+        a_outer: 0,
+        b: 0,
+        b_inner: c * plane,
+        b_outer: x[1] * plane,
+        size: [x[2], x[3]],
+        b_k: plane,
+        b_col: 0,
+        k_digits: [w[2], w[3]],
+        k_step: g.dilation.map(|d| d as isize),
+        // The slowest digit of a pixel does not exist.
+        col_digits: [y[2], y[3]],
+        col_step: g.stride,
+        origin: g.padding.map(|p| -(p as isize)),
+        stride: [1, 1],
+        along_k: false,
+    };
+    Some(Launches { launches: job.launches(adapter, output), scratch: vec![] })
+}
+
+pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], adapter: &Adapter) -> Option<Launches> {
+    let (c, o, taps) = (w[1], w[0] / g.groups, w[2] * w[3]);
+    let (plane, pixels) = (dx[2] * dx[3], dy[2] * dy[3]);
+    if pointwise(g, w) && plane == pixels {
+        let product = Product {
+            m: c,
+            n: pixels,
+            k: o,
+            batch: [dy[0], g.groups].into_iter().collect(),
+            a: Side { input: 1, at: 0, row: 1, col: c as isize, batch: [0, (o * c) as isize].into_iter().collect() },
+            b: Side { input: 0, at: 0, row: pixels as isize, col: 1, batch: [(dy[1] * pixels) as isize, (o * pixels) as isize].into_iter().collect() },
+        };
+        return product.launches(adapter, false);
+    }
+    let job = Job {
+        m: c,
+        n: plane,
+        k: o * taps,
+        outer: dy[0],
+        inner: g.groups,
+        piece: 0,
+        a: 1,
+        a_row: taps,
+        // From the last tap of one output channel to the first of the next.
+        a_carry: (c * taps) as isize - taps as isize,
+        a_inner: o * c * taps,
+        a_outer: 0,
+        b: 0,
+        b_inner: o * pixels,
+        b_outer: dy[1] * pixels,
+        size: [dy[2], dy[3]],
+        b_k: pixels,
+        b_col: 0,
+        k_digits: [w[2], w[3]],
+        k_step: g.dilation.map(|d| -(d as isize)),
+        col_digits: [dx[2], dx[3]],
+        col_step: [1, 1],
+        origin: g.padding.map(|p| p as isize),
+        stride: g.stride,
+        along_k: false,
+    };
+    Some(Launches { launches: job.launches(adapter, output), scratch: vec![] })
+}
+
+/// The sum over all pixels of all images is long and the result small: it is cut into pieces that are computed side by
+/// side into scratch memory and added up in order by a second kernel.
+pub(super) fn weight_grad(g: &Geometry, x: &[usize], dy: &[usize], dw: &[usize], adapter: &Adapter) -> Option<Launches> {
+    let (c, o, taps) = (dw[1], dw[0] / g.groups, dw[2] * dw[3]);
+    let (plane, pixels) = (x[2] * x[3], dy[2] * dy[3]);
+    let (m, n, k) = (o, c * taps, x[0] * pixels);
+    let len = g.groups * m * n;
+    // Enough tiles to fill the machine, but steps enough to pay for the second kernel, and not too much memory.
+    let (tile, wanted) = if adapter.software { (8, 256) } else { (64, 512) };
+    let tiles = m.div_ceil(tile) * n.div_ceil(tile) * g.groups;
+    let memory = (16 << 20) / (4 * len.max(1));
+    let pieces = (wanted / tiles.max(1)).min(k / 256).min(memory).clamp(1, 256);
+    let piece = k.div_ceil(pieces).next_multiple_of(16).max(16);
+    let pieces = k.div_ceil(piece).max(1);
+    let job = Job {
+        m,
+        n,
+        k,
+        outer: pieces,
+        inner: g.groups,
+        piece,
+        a: 1,
+        a_row: pixels,
+        a_carry: (dy[1] * pixels) as isize - pixels as isize,
+        a_inner: o * pixels,
+        a_outer: 0,
+        b: 0,
+        b_inner: c * plane,
+        b_outer: 0,
+        size: [x[2], x[3]],
+        b_k: x[1] * plane,
+        b_col: plane,
+        k_digits: [dy[2], dy[3]],
+        k_step: g.stride.map(|s| s as isize),
+        col_digits: [dw[2], dw[3]],
+        col_step: g.dilation,
+        origin: g.padding.map(|p| -(p as isize)),
+        stride: [1, 1],
+        along_k: true,
+    };
+    let mut launches = job.launches(adapter, |_| Write::Scratch(0));
+    let [gx, gy] = spread(len.div_ceil(64));
+    launches.push(Launch {
+        shader: "sum_pieces",
+        consts: vec![],
+        reads: vec![Read { name: "part", from: Source::Scratch(0), vec4: false }],
+        write: Write::Output,
+        params: vec![len as u32, pieces as u32],
+        patches: vec![],
+        groups: [gx as u32, gy as u32, 1],
+    });
+    Some(Launches { launches, scratch: vec![pieces * len] })
+}

@@ -1,0 +1,234 @@
+// Matrix product for adapters that run on the CPU: out[z, r, c] = sum_k a[z, r, k] * b[z, k, c].
+//
+// One thread makes an 8x8 tile in named registers, four steps of k at a time, without workgroup memory:
+// on a software adapter a barrier costs as much as 35 multiplications and a load as much as 13, so each
+// loaded number is used 8 times and nothing is shared. Threads are numbered along the columns first.
+// Rows and columns past the edge repeat the last one and are not stored.
+//
+// Prelude: A_CLASS (0: any strides, 1: 4-vectors along rows, 2: 4-vectors along k), B_CLASS (0: any, 1: along
+// columns, 2: along k), K_TAIL (1: k is no multiple of 4), OUT4 (1: columns are stored four at a time),
+// BATCH (how many of the batch dimensions exist, 0 to 4).
+
+struct Params {
+    m: u32, n: u32, k: u32,
+    tiles_n: u32, tiles: u32, z0: u32,
+    a_at: u32, a_row: u32, a_k: u32,
+    b_at: u32, b_k: u32, b_col: u32,
+    d1: u32, d2: u32, d3: u32,
+    a_z0: u32, a_z1: u32, a_z2: u32, a_z3: u32,
+    b_z0: u32, b_z1: u32, b_z2: u32, b_z3: u32,
+}
+@group(1) @binding(0) var<uniform> p: Params;
+
+const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
+
+// Which of k, k+1, k+2, k+3 exist.
+fn inside(k: u32) -> vec4<bool> {
+    return vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(p.k, p.k, p.k, p.k);
+}
+
+// Four steps of k of the row of `a` that starts at `at`.
+fn a_row_at(at: u32, k: u32) -> vec4<f32> {
+    if A_CLASS == 2u {
+        return a4((at + k) >> 2u);
+    }
+    if K_TAIL == 1u {
+        let last = p.k - 1u;
+        let v = vec4<f32>(a(at + k * p.a_k), a(at + min(k + 1u, last) * p.a_k), a(at + min(k + 2u, last) * p.a_k), a(at + min(k + 3u, last) * p.a_k));
+        return select(ZERO, v, inside(k));
+    }
+    let i = at + k * p.a_k;
+    return vec4<f32>(a(i), a(i + p.a_k), a(i + 2u * p.a_k), a(i + 3u * p.a_k));
+}
+
+// Four rows at step k of `a`, from the first row's start; zero past the end of k.
+fn a_rows_at(at: u32, k: u32) -> vec4<f32> {
+    if K_TAIL == 1u {
+        return select(ZERO, a4((at + min(k, p.k - 1u) * p.a_k) >> 2u), k < p.k);
+    }
+    return a4((at + k * p.a_k) >> 2u);
+}
+
+// Four columns at step k of `b`; `at` are the columns' starts.
+fn b_cols_at(at: vec4<u32>, k: u32) -> vec4<f32> {
+    var row = k * p.b_k;
+    if K_TAIL == 1u {
+        row = min(k, p.k - 1u) * p.b_k;
+    }
+    var v: vec4<f32>;
+    if B_CLASS == 1u {
+        v = b4((at.x + row) >> 2u);
+    } else {
+        v = vec4<f32>(b(at.x + row), b(at.y + row), b(at.z + row), b(at.w + row));
+    }
+    if K_TAIL == 1u {
+        return select(ZERO, v, k < p.k);
+    }
+    return v;
+}
+
+fn put(base: u32, row: u32, col: u32, v: vec4<f32>) {
+    if row >= p.m || col >= p.n {
+        return;
+    }
+    let i = base + row * p.n + col;
+    if OUT4 == 1u {
+        store4(i >> 2u, v);
+        return;
+    }
+    store(i, v.x);
+    if col + 1u < p.n { store(i + 1u, v.y); }
+    if col + 2u < p.n { store(i + 2u, v.z); }
+    if col + 3u < p.n { store(i + 3u, v.w); }
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = (group.y * groups.x + group.x) * 64u + lane;
+    if tile >= p.tiles {
+        return;
+    }
+    let tile_row = tile / p.tiles_n;
+    let row = tile_row * 8u;
+    let col = (tile - tile_row * p.tiles_n) * 8u;
+
+    let z = p.z0 + group.z;
+    var at = p.a_at;
+    var bt = p.b_at;
+    if BATCH == 1u {
+        at += z * p.a_z3;
+        bt += z * p.b_z3;
+    }
+    if BATCH > 1u {
+        var rest = z / p.d3;
+        let z3 = z - rest * p.d3;
+        let z2 = rest % p.d2;
+        rest /= p.d2;
+        let z1 = rest % p.d1;
+        rest /= p.d1;
+        at += z3 * p.a_z3 + z2 * p.a_z2 + z1 * p.a_z1 + rest * p.a_z0;
+        bt += z3 * p.b_z3 + z2 * p.b_z2 + z1 * p.b_z1 + rest * p.b_z0;
+    }
+
+    let end_row = p.m - 1u;
+    let at0 = at + row * p.a_row;
+    let at1 = at + min(row + 1u, end_row) * p.a_row;
+    let at2 = at + min(row + 2u, end_row) * p.a_row;
+    let at3 = at + min(row + 3u, end_row) * p.a_row;
+    var at4 = at + min(row + 4u, end_row) * p.a_row;
+    let at5 = at + min(row + 5u, end_row) * p.a_row;
+    let at6 = at + min(row + 6u, end_row) * p.a_row;
+    let at7 = at + min(row + 7u, end_row) * p.a_row;
+    if A_CLASS == 1u {
+        at4 = at + min(row + 4u, p.m - 4u) * p.a_row;
+    }
+    let end_col = vec4<u32>(p.n - 1u, p.n - 1u, p.n - 1u, p.n - 1u);
+    let cols = vec4<u32>(col, col + 1u, col + 2u, col + 3u);
+    let btl = vec4<u32>(bt, bt, bt, bt) + min(cols, end_col) * p.b_col;
+    var btr = vec4<u32>(bt, bt, bt, bt) + min(cols + 4u, end_col) * p.b_col;
+    if B_CLASS == 1u {
+        btr.x = bt + min(col + 4u, p.n - 4u) * p.b_col;
+    }
+
+    var c0l = ZERO; var c1l = ZERO; var c2l = ZERO; var c3l = ZERO;
+    var c4l = ZERO; var c5l = ZERO; var c6l = ZERO; var c7l = ZERO;
+    var c0r = ZERO; var c1r = ZERO; var c2r = ZERO; var c3r = ZERO;
+    var c4r = ZERO; var c5r = ZERO; var c6r = ZERO; var c7r = ZERO;
+
+    for (var k = 0u; k < p.k; k += 4u) {
+        var r0: vec4<f32>; var r1: vec4<f32>; var r2: vec4<f32>; var r3: vec4<f32>;
+        var r4: vec4<f32>; var r5: vec4<f32>; var r6: vec4<f32>; var r7: vec4<f32>;
+        if A_CLASS == 1u {
+            let t0 = a_rows_at(at0, k);
+            let t1 = a_rows_at(at0, k + 1u);
+            let t2 = a_rows_at(at0, k + 2u);
+            let t3 = a_rows_at(at0, k + 3u);
+            let u0 = a_rows_at(at4, k);
+            let u1 = a_rows_at(at4, k + 1u);
+            let u2 = a_rows_at(at4, k + 2u);
+            let u3 = a_rows_at(at4, k + 3u);
+            r0 = vec4<f32>(t0.x, t1.x, t2.x, t3.x);
+            r1 = vec4<f32>(t0.y, t1.y, t2.y, t3.y);
+            r2 = vec4<f32>(t0.z, t1.z, t2.z, t3.z);
+            r3 = vec4<f32>(t0.w, t1.w, t2.w, t3.w);
+            r4 = vec4<f32>(u0.x, u1.x, u2.x, u3.x);
+            r5 = vec4<f32>(u0.y, u1.y, u2.y, u3.y);
+            r6 = vec4<f32>(u0.z, u1.z, u2.z, u3.z);
+            r7 = vec4<f32>(u0.w, u1.w, u2.w, u3.w);
+        } else {
+            r0 = a_row_at(at0, k);
+            r1 = a_row_at(at1, k);
+            r2 = a_row_at(at2, k);
+            r3 = a_row_at(at3, k);
+            r4 = a_row_at(at4, k);
+            r5 = a_row_at(at5, k);
+            r6 = a_row_at(at6, k);
+            r7 = a_row_at(at7, k);
+        }
+
+        var b0l: vec4<f32>; var b1l: vec4<f32>; var b2l: vec4<f32>; var b3l: vec4<f32>;
+        var b0r: vec4<f32>; var b1r: vec4<f32>; var b2r: vec4<f32>; var b3r: vec4<f32>;
+        if B_CLASS == 2u {
+            let t0 = b4((btl.x + k) >> 2u);
+            let t1 = b4((btl.y + k) >> 2u);
+            let t2 = b4((btl.z + k) >> 2u);
+            let t3 = b4((btl.w + k) >> 2u);
+            let u0 = b4((btr.x + k) >> 2u);
+            let u1 = b4((btr.y + k) >> 2u);
+            let u2 = b4((btr.z + k) >> 2u);
+            let u3 = b4((btr.w + k) >> 2u);
+            b0l = vec4<f32>(t0.x, t1.x, t2.x, t3.x);
+            b1l = vec4<f32>(t0.y, t1.y, t2.y, t3.y);
+            b2l = vec4<f32>(t0.z, t1.z, t2.z, t3.z);
+            b3l = vec4<f32>(t0.w, t1.w, t2.w, t3.w);
+            b0r = vec4<f32>(u0.x, u1.x, u2.x, u3.x);
+            b1r = vec4<f32>(u0.y, u1.y, u2.y, u3.y);
+            b2r = vec4<f32>(u0.z, u1.z, u2.z, u3.z);
+            b3r = vec4<f32>(u0.w, u1.w, u2.w, u3.w);
+        } else {
+            b0l = b_cols_at(btl, k);
+            b1l = b_cols_at(btl, k + 1u);
+            b2l = b_cols_at(btl, k + 2u);
+            b3l = b_cols_at(btl, k + 3u);
+            b0r = b_cols_at(btr, k);
+            b1r = b_cols_at(btr, k + 1u);
+            b2r = b_cols_at(btr, k + 2u);
+            b3r = b_cols_at(btr, k + 3u);
+        }
+
+        c0l += r0.x * b0l + r0.y * b1l + r0.z * b2l + r0.w * b3l;
+        c0r += r0.x * b0r + r0.y * b1r + r0.z * b2r + r0.w * b3r;
+        c1l += r1.x * b0l + r1.y * b1l + r1.z * b2l + r1.w * b3l;
+        c1r += r1.x * b0r + r1.y * b1r + r1.z * b2r + r1.w * b3r;
+        c2l += r2.x * b0l + r2.y * b1l + r2.z * b2l + r2.w * b3l;
+        c2r += r2.x * b0r + r2.y * b1r + r2.z * b2r + r2.w * b3r;
+        c3l += r3.x * b0l + r3.y * b1l + r3.z * b2l + r3.w * b3l;
+        c3r += r3.x * b0r + r3.y * b1r + r3.z * b2r + r3.w * b3r;
+        c4l += r4.x * b0l + r4.y * b1l + r4.z * b2l + r4.w * b3l;
+        c4r += r4.x * b0r + r4.y * b1r + r4.z * b2r + r4.w * b3r;
+        c5l += r5.x * b0l + r5.y * b1l + r5.z * b2l + r5.w * b3l;
+        c5r += r5.x * b0r + r5.y * b1r + r5.z * b2r + r5.w * b3r;
+        c6l += r6.x * b0l + r6.y * b1l + r6.z * b2l + r6.w * b3l;
+        c6r += r6.x * b0r + r6.y * b1r + r6.z * b2r + r6.w * b3r;
+        c7l += r7.x * b0l + r7.y * b1l + r7.z * b2l + r7.w * b3l;
+        c7r += r7.x * b0r + r7.y * b1r + r7.z * b2r + r7.w * b3r;
+    }
+
+    let base = z * p.m * p.n;
+    put(base, row, col, c0l);
+    put(base, row, col + 4u, c0r);
+    put(base, row + 1u, col, c1l);
+    put(base, row + 1u, col + 4u, c1r);
+    put(base, row + 2u, col, c2l);
+    put(base, row + 2u, col + 4u, c2r);
+    put(base, row + 3u, col, c3l);
+    put(base, row + 3u, col + 4u, c3r);
+    put(base, row + 4u, col, c4l);
+    put(base, row + 4u, col + 4u, c4r);
+    put(base, row + 5u, col, c5l);
+    put(base, row + 5u, col + 4u, c5r);
+    put(base, row + 6u, col, c6l);
+    put(base, row + 6u, col + 4u, c6r);
+    put(base, row + 7u, col, c7l);
+    put(base, row + 7u, col + 4u, c7r);
+}
