@@ -43,6 +43,8 @@ mod param;
 mod pool;
 mod sequential;
 mod sizes;
+#[cfg(test)]
+mod tests;
 
 pub use activation::{ELU, GELU, Identity, LeakyReLU, LogSoftmax, ReLU, SiLU, Sigmoid, Softmax, Tanh};
 pub use attention::{MultiheadAttention, MultiheadAttentionBuilder};

@@ -26,6 +26,8 @@ mod optimizer;
 mod sgd;
 mod slab;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use adam::{Adam, AdamRule, AdamW};
 pub use optimizer::{Optim, Optimizer, Rule};
