@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use taper::loss::cross_entropy;
 use taper::nn::{Dropout, Embedding, LayerNorm, Linear, Module, MultiheadAttention};
 use taper::optim::{AdamW, Optimizer};
 use taper::prelude::*;
@@ -118,7 +119,7 @@ impl Gpt {
 
     /// The mean loss in nats per character.
     fn loss(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-        self.forward(x)?.flatten(0, 1)?.cross_entropy(&y.flatten(0, 1)?)
+        cross_entropy(&self.forward(x)?.flatten(0, 1)?, &y.flatten(0, 1)?)
     }
 }
 

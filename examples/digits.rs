@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use taper::data::{DataLoader, TensorDataset};
+use taper::loss::cross_entropy;
 use taper::nn::{BatchNorm2d, Conv2d, Dropout, Linear, Module};
 use taper::optim::{Adam, Optimizer};
 use taper::prelude::*;
@@ -85,7 +86,7 @@ fn test(net: &Net, [x, y]: &[Tensor; 2]) -> Result<Test> {
     net.eval();
     let (loss, guesses) = no_grad(|| {
         let logits = net.forward(x)?;
-        Ok::<_, Error>((logits.cross_entropy(y)?, logits.argmax(Some(-1), false)?))
+        Ok::<_, Error>((cross_entropy(&logits, y)?, logits.argmax(Some(-1), false)?))
     })?;
     net.train(true);
     let mut confusion = [[0; CLASSES]; CLASSES];
@@ -123,7 +124,7 @@ fn train(options: &Options) -> Result<()> {
             optimizer.set_lr(LEARNING_RATE * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos()));
             let (loss, hits) = log.step(|| {
                 let logits = net.forward(&x)?;
-                let loss = logits.cross_entropy(&y)?;
+                let loss = cross_entropy(&logits, &y)?;
                 let hits = logits.detach()?.argmax(Some(-1), false)?.eq(&y)?.sum_all()?;
                 optimizer.zero_grad(true)?;
                 loss.backward()?;

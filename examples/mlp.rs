@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use taper::data::{DataLoader, TensorDataset};
+use taper::loss::cross_entropy;
 use taper::nn::{Linear, Module};
 use taper::optim::{Adam, Optimizer};
 use taper::prelude::*;
@@ -83,7 +84,7 @@ fn train(options: &Options) -> Result<()> {
         for batch in loader.epoch().take(steps - step) {
             let [x, y] = batch?;
             let (loss, ()) = log.step(|| {
-                let loss = model.forward(&x)?.cross_entropy(&y)?;
+                let loss = cross_entropy(&model.forward(&x)?, &y)?;
                 optimizer.zero_grad(true)?;
                 loss.backward()?;
                 optimizer.step()?;
@@ -106,7 +107,7 @@ fn train(options: &Options) -> Result<()> {
     let [x, y] = part(&images, &digits.labels, digits.test(), device)?;
     let (loss, hits) = no_grad(|| {
         let logits = model.forward(&x)?;
-        Ok::<_, Error>((logits.cross_entropy(&y)?, logits.argmax(Some(-1), false)?.eq(&y)?.sum_all()?))
+        Ok::<_, Error>((cross_entropy(&logits, &y)?, logits.argmax(Some(-1), false)?.eq(&y)?.sum_all()?))
     })?;
     let accuracy = hits.item::<f64>()? / digits.test().len() as f64;
     let (loss, seconds) = (loss.item::<f64>()?, start.elapsed().as_secs_f64());

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use plotters::prelude::*;
+use taper::loss::cross_entropy;
 use taper::nn::{Linear, Module, Sequential, Tanh};
 use taper::optim::{Adam, Optimizer};
 use taper::prelude::*;
@@ -69,7 +70,7 @@ fn train(options: &Options) -> Result<()> {
     let (bar, mut log) = (bar(options.steps, "steps"), StepLog::new(device, log_steps.as_deref())?);
     for _ in 0..options.steps {
         let (loss, ()) = log.step(|| {
-            let loss = model.forward(&x)?.cross_entropy(&y)?;
+            let loss = cross_entropy(&model.forward(&x)?, &y)?;
             optimizer.zero_grad(true)?;
             loss.backward()?;
             optimizer.step()?;
@@ -85,7 +86,7 @@ fn train(options: &Options) -> Result<()> {
         let logits = model.forward(&x)?;
         let cells: Vec<f32> = (0..GRID * GRID).flat_map(|i| centre(i % GRID, i / GRID)).collect();
         let belief = model.forward(&Tensor::from_vec(cells, [GRID * GRID, 2], device)?)?.softmax(-1)?.select(1, 1)?;
-        Ok::<_, Error>((logits.cross_entropy(&y)?, logits.argmax(Some(-1), false)?.eq(&y)?.sum_all()?, belief))
+        Ok::<_, Error>((cross_entropy(&logits, &y)?, logits.argmax(Some(-1), false)?.eq(&y)?.sum_all()?, belief))
     })?;
     let picture = out.join("moons.svg");
     draw(&picture, &belief.contiguous()?.to_vec::<f32>()?, &points, &labels)

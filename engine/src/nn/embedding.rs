@@ -46,7 +46,7 @@ impl Embedding {
     /// # Errors
     /// The input is not of integers; an index is out of range.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.weight.embedding(x, self.padding_idx)
+        self.weight.embedding(x, self.padding_idx.map(|i| i as isize))
     }
 }
 
