@@ -1,1 +1,3 @@
+//! Whole-system tests of Taper.
 
+pub mod conformance;

@@ -1,0 +1,212 @@
+//! Operators by name: what test suites, model files and scripts call.
+//!
+//! A name is PyTorch's public path without `torch.` (`add`, `linalg.norm`, `nn.functional.conv2d`); a method
+//! `torch.Tensor.f` is `f`, and one that works in place ends in `_`. One name may have several signatures, tried in
+//! order as PyTorch does (`max(input)`, `max(input, dim, keepdim)`, `max(input, other)`). A row is the signature,
+//! with Python's names and defaults, and one expression over [`Tensor`](crate::Tensor) methods: what an operator
+//! means is written there and nowhere here.
+//!
+//! ```
+//! use taper::ops::registry::{self, Value};
+//! # use taper::prelude::*;
+//! # fn main() -> Result<()> {
+//! let device = Device::cpu();
+//! let x = Tensor::new([[1.0, 2.0], [3.0, 4.0]], &device)?;
+//! let sum = registry::call("sum", &[x.into()], &[("dim", Value::Int(0))], &device)?;
+//! assert_eq!(sum.tensor()?.to_vec::<f32>()?, [4.0, 6.0]);
+//! # Ok(()) }
+//! ```
+
+mod convert;
+mod create;
+mod index;
+mod inplace;
+mod linalg;
+mod math;
+mod nn;
+mod reduce;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+pub use convert::Value;
+use convert::{FromValue, IntoValue};
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+
+/// One signature of an operator.
+#[derive(Debug)]
+pub struct Operator {
+    pub name: &'static str,
+    pub params: &'static [Param],
+    prepare: fn(&mut Given<'_>) -> Result<Ready>,
+}
+
+/// A parameter, by Python's name.
+#[derive(Debug)]
+pub struct Param {
+    pub name: &'static str,
+    pub required: bool,
+    /// Takes all positional arguments that are left, unless they are one list.
+    variadic: bool,
+}
+
+/// A call whose arguments fit: what is left is to run it.
+pub type Ready = Box<dyn FnOnce() -> Result<Value>>;
+
+/// The signatures of an operator, in the order they are tried; none if there is no operator of that name.
+pub fn overloads(name: &str) -> &'static [&'static Operator] {
+    static BY_NAME: LazyLock<HashMap<&'static str, Vec<&'static Operator>>> = LazyLock::new(|| {
+        let mut map: HashMap<_, Vec<_>> = HashMap::new();
+        operators().for_each(|op| map.entry(op.name).or_default().push(op));
+        map
+    });
+    BY_NAME.get(name).map_or(&[], Vec::as_slice)
+}
+
+/// Every signature of every operator.
+pub fn operators() -> impl Iterator<Item = &'static Operator> {
+    [create::ROWS, math::ROWS, reduce::ROWS, view::ROWS, index::ROWS, linalg::ROWS, nn::ROWS, inplace::ROWS].into_iter().flatten()
+}
+
+/// Finds the signature that takes these arguments. New tensors will be on `device` unless an argument says otherwise.
+///
+/// # Errors
+/// No such operator; arguments no signature takes (the message is about the last one that takes as many).
+pub fn prepare(name: &str, args: &[Value], kwargs: &[(&str, Value)], device: &Device) -> Result<Ready> {
+    let mut why = None;
+    for op in overloads(name) {
+        match op.bind(args, kwargs, device) {
+            Ok(mut given) => match (op.prepare)(&mut given) {
+                Ok(ready) => return Ok(ready),
+                Err(e) => why = Some(e),
+            },
+            Err(e) => why = why.or(Some(e)),
+        }
+    }
+    Err(why.unwrap_or_else(|| Error::unsupported("registry", format!("there is no operator '{name}'"))))
+}
+
+/// Calls an operator by name.
+///
+/// # Errors
+/// As [`prepare`], and whatever the operator reports.
+pub fn call(name: &str, args: &[Value], kwargs: &[(&str, Value)], device: &Device) -> Result<Value> {
+    prepare(name, args, kwargs, device)?()
+}
+
+impl Operator {
+    /// Arguments in the order of the parameters.
+    fn bind<'a>(&'static self, args: &[Value], kwargs: &[(&str, Value)], device: &'a Device) -> Result<Given<'a>> {
+        let wrong = |why: String| Error::argument(self.name, why);
+        let mut values: Vec<Option<Value>> = vec![None; self.params.len()];
+        let mut args = args.iter().peekable();
+        for (slot, param) in values.iter_mut().zip(self.params) {
+            let is_list = |v: &&Value| matches!(v, Value::List(_));
+            *slot = if param.variadic && !(args.len() == 1 && args.peek().is_some_and(is_list)) && args.len() > 0 {
+                Some(Value::List(args.by_ref().cloned().collect()))
+            } else {
+                args.next().cloned()
+            };
+        }
+        if args.len() > 0 {
+            return Err(wrong(format!("takes {} arguments, got {}", self.params.len(), self.params.len() + args.len())));
+        }
+        for (name, value) in kwargs {
+            let position = self.params.iter().position(|p| p.name == *name);
+            let slot = position.and_then(|i| values.get_mut(i)).ok_or_else(|| wrong(format!("has no parameter '{name}'")))?;
+            if slot.replace(value.clone()).is_some() {
+                return Err(wrong(format!("'{name}' was given twice")));
+            }
+        }
+        if let Some((p, _)) = self.params.iter().zip(&values).find(|(p, v)| p.required && v.is_none()) {
+            return Err(wrong(format!("argument '{}' is missing", p.name)));
+        }
+        Ok(Given { op: self.name, device, values: values.into_iter() })
+    }
+}
+
+/// The arguments of one call, taken one after the other.
+struct Given<'a> {
+    op: &'static str,
+    device: &'a Device,
+    values: std::vec::IntoIter<Option<Value>>,
+}
+
+impl Given<'_> {
+    fn take<T: FromValue>(&mut self, name: &str, default: impl FnOnce() -> Option<T>) -> Result<T> {
+        let value = self.values.next().flatten();
+        if value.is_none()
+            && let Some(default) = default()
+        {
+            return Ok(default);
+        }
+        let got = value.as_ref().map_or("nothing".to_string(), |v| v.kind().to_string());
+        T::from_value(value.unwrap_or(Value::None), self.device).ok_or_else(|| Error::argument(self.op, format!("argument '{name}' must be {}, got {got}", T::WHAT)))
+    }
+}
+
+/// A table of operators: `"name"(parameter: type = default, ..) expression;`. The expression is a `Result` of anything
+/// that is a [`Value`].
+macro_rules! operators {
+    ($($name:literal ( $($param:ident : $type:ty $(= $default:expr)?),* $(,)? ) $body:expr;)*) => {
+        pub(super) static ROWS: &[super::Operator] = &[$(
+            super::Operator {
+                name: $name,
+                params: &[$(
+                    super::Param {
+                        name: stringify!($param),
+                        required: operators!(@required $($default)?) && !<$type as super::FromValue>::OPTIONAL,
+                        variadic: <$type as super::FromValue>::VARIADIC,
+                    }
+                ),*],
+                prepare: |_given| {
+                    $(let $param: $type = _given.take(stringify!($param), || operators!(@default $($default)?))?;)*
+                    Ok(Box::new(move || Ok(super::IntoValue::into_value((move || -> crate::error::Result<_> { $body })()?))))
+                },
+            }
+        ),*];
+    };
+    (@required) => { true };
+    (@required $default:expr) => { false };
+    (@default) => { None };
+    (@default $default:expr) => { Some($default) };
+}
+use operators;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+
+    #[test]
+    fn signatures_are_chosen_by_what_is_given() -> Result<()> {
+        let device = Device::cpu();
+        let x = Value::from(Tensor::new([[1.0, 5.0], [3.0, 4.0]], &device)?);
+        let all = call("max", std::slice::from_ref(&x), &[], &device)?;
+        assert_eq!(all.tensor()?.item::<f32>()?, 5.0);
+        let Value::List(rows) = call("max", &[x.clone(), Value::Int(1)], &[], &device)? else { panic!("two results") };
+        assert_eq!(rows[1].tensor()?.to_vec::<i64>()?, [1, 1]);
+        let pairs = call("max", &[x.clone(), x.clone()], &[], &device)?;
+        assert_eq!(pairs.tensor()?.shape(), [2, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_no_signature_takes_is_named() {
+        let device = Device::cpu();
+        let told = |name: &str, args: &[Value]| call(name, args, &[], &device).unwrap_err().to_string();
+        assert!(told("no_such_thing", &[]).contains("no_such_thing"));
+        assert!(told("softmax", &[Value::Int(1), Value::Int(0)]).contains("'input' must be a tensor"));
+    }
+
+    #[test]
+    fn parameters_without_a_default_come_first() {
+        for op in operators() {
+            let first_optional = op.params.iter().position(|p| !p.required).unwrap_or(op.params.len());
+            assert!(op.params[first_optional..].iter().all(|p| !p.required), "{}", op.name);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Counting, and saying what failed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::outcome::Outcome;
+
+/// How a run went, to be printed or written as JSON.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    pub totals: BTreeMap<String, Counts>,
+    #[serde(serialize_with = "values")]
+    pub names: BTreeMap<(String, Option<String>, String), Name>,
+}
+
+/// A rate is `passed / (passed + failed)`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub passed: usize,
+    pub failed: usize,
+    pub skipped: usize,
+    /// Of the failed, those within ten times the tolerance.
+    pub close: usize,
+    /// Of the failed, those whose inputs are not finite: WGSL may assume finite numbers.
+    pub nonfinite: usize,
+    /// Of the passed, error cases that were refused by their arguments' types, as Rust's types would.
+    pub by_type: usize,
+}
+
+/// One operator, module, optimizer, ..
+#[derive(Debug, Serialize)]
+pub struct Name {
+    pub kind: String,
+    pub tier: Option<String>,
+    pub name: String,
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// There is no such thing: everything about it failed.
+    pub missing: bool,
+    pub worst: Option<Worst>,
+    /// Every case that failed.
+    #[serde(skip)]
+    pub failures: Vec<(String, String)>,
+}
+
+/// The case that failed by most tolerances; `null` where it is not a matter of a tolerance.
+#[derive(Debug, Serialize)]
+pub struct Worst {
+    pub sample: String,
+    pub error: Option<f64>,
+    pub what: String,
+}
+
+fn values<S: serde::Serializer>(names: &BTreeMap<(String, Option<String>, String), Name>, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_seq(names.values())
+}
+
+impl Report {
+    pub fn add(&mut self, total: &str, kind: &str, tier: Option<&str>, name: &str, sample: &str, tags: &[Json], outcome: Outcome) {
+        let total = self.totals.entry(total.to_string()).or_default();
+        let key = (kind.to_string(), tier.map(str::to_string), name.to_string());
+        let entry = self.names.entry(key).or_insert_with(|| Name {
+            kind: kind.to_string(),
+            tier: tier.map(str::to_string),
+            name: name.to_string(),
+            counts: Counts::default(),
+            missing: false,
+            worst: None,
+            failures: Vec::new(),
+        });
+        let (excess, what) = match outcome {
+            Outcome::Passed | Outcome::PassedByType | Outcome::Skipped(_) => {
+                for counts in [total, &mut entry.counts] {
+                    counts.passed += !matches!(outcome, Outcome::Skipped(_)) as usize;
+                    counts.skipped += matches!(outcome, Outcome::Skipped(_)) as usize;
+                    counts.by_type += (outcome == Outcome::PassedByType) as usize;
+                }
+                return;
+            }
+            Outcome::Failed { what, excess } => (excess, what),
+            Outcome::Missing(what) => {
+                entry.missing = true;
+                (f64::INFINITY, format!("missing: {what}"))
+            }
+        };
+        for counts in [total, &mut entry.counts] {
+            counts.failed += 1;
+            counts.close += (excess <= 10.0) as usize;
+            counts.nonfinite += tags.iter().any(|t| t == "nonfinite") as usize;
+        }
+        entry.failures.push((sample.to_string(), what.clone()));
+        let error = excess.is_finite().then_some(excess);
+        if entry.worst.as_ref().is_none_or(|w| w.error.is_some_and(|e| excess > e)) {
+            entry.worst = Some(Worst { sample: sample.to_string(), error, what });
+        }
+    }
+
+    /// All cases together.
+    pub fn all(&self) -> Counts {
+        self.totals.values().fold(Counts::default(), |a, b| Counts {
+            passed: a.passed + b.passed,
+            failed: a.failed + b.failed,
+            skipped: a.skipped + b.skipped,
+            close: a.close + b.close,
+            nonfinite: a.nonfinite + b.nonfinite,
+            by_type: a.by_type + b.by_type,
+        })
+    }
+}
+
+/// A row per name with a failure, the totals, and the closing line.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failing: Vec<&Name> = self.names.values().filter(|n| n.counts.failed > 0).collect();
+        if !failing.is_empty() {
+            writeln!(f, "{:<6} {:<52} {:>6} {:>6} {:>6}  worst", "kind", "name", "passed", "failed", "x10")?;
+        }
+        for n in failing {
+            let kind = n.tier.as_ref().map_or(n.kind.clone(), |t| format!("{}/{t}", n.kind));
+            let Counts { passed, failed, close, .. } = n.counts;
+            write!(f, "{kind:<6} {:<52} {passed:>6} {failed:>6} {close:>6}  ", n.name)?;
+            match &n.worst {
+                _ if n.missing => writeln!(f, "missing")?,
+                Some(Worst { sample, error: Some(e), what }) => writeln!(f, "{sample}: {what} ({e:.3} tolerances)")?,
+                Some(Worst { sample, what, .. }) => writeln!(f, "{sample}: {what}")?,
+                None => writeln!(f)?,
+            }
+        }
+        writeln!(f)?;
+        for (key, c) in &self.totals {
+            let rate = 100.0 * c.passed as f64 / (c.passed + c.failed).max(1) as f64;
+            write!(f, "{key:<16} {:>5} passed, {:>5} failed, {:>4} skipped  {rate:6.2} %", c.passed, c.failed, c.skipped)?;
+            let notes = [(c.close, "failed within x10"), (c.nonfinite, "failed on inputs that are not finite"), (c.by_type, "refused by type")];
+            let notes: Vec<String> = notes.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+            writeln!(f, "{}{}", if notes.is_empty() { "" } else { "  " }, notes.join(", "))?;
+        }
+        let Counts { passed, failed, skipped, .. } = self.all();
+        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
+    }
+}

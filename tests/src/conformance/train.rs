@@ -1,0 +1,72 @@
+//! Kind "train": a network trained for some steps.
+
+use serde_json::{Map, Value as Json};
+use taper::Device;
+use taper::nn::Module;
+use taper::ops::registry::Value;
+
+use super::compare::{self, Check, Tolerance};
+use super::make::{Maker, download, floats};
+use super::modules::{self, Built, load};
+use super::optimizers;
+use super::outcome::{Outcome, Step};
+use super::suite::{File, Stored};
+
+pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
+    if !sample["scheduler"].is_null() {
+        return Err(Outcome::Missing(format!("scheduler {}", sample["scheduler"]["name"])));
+    }
+    let mut maker = Maker::new(file, device);
+    let mut network = taper::nn::Sequential::new();
+    for layer in sample["layers"].as_array().into_iter().flatten() {
+        let Built::Layer(layer) = modules::build(layer["module"].as_str().unwrap_or_default(), layer, &mut maker)? else {
+            return Err(Outcome::failed(format!("{} is not a layer", layer["module"])));
+        };
+        network = network.add(Boxed(layer));
+    }
+    load(&network, &sample["state_dict"], &maker)?;
+    let loss = modules::build(sample["loss"]["module"].as_str().unwrap_or_default(), &sample["loss"], &mut maker)?;
+    let params = network.parameters().iter().map(|p| (**p).clone()).collect();
+    let optimizer = &sample["optimizer"];
+    let mut optimizer = optimizers::build(optimizer["name"].as_str().unwrap_or_default(), &[(params, &optimizer["kwargs"])])?;
+    let (input, target) = (maker.tensor(sample["input"].as_str().unwrap_or_default())?, maker.tensor(sample["target"].as_str().unwrap_or_default())?);
+    let mut losses = Vec::new();
+    for _ in 0..sample["steps"].as_u64().unwrap_or(0) {
+        optimizer.zero_grad(true)?;
+        let value = loss.forward(&[network.forward(&input)?.into(), Value::from(&target)])?;
+        let value = value.tensor()?;
+        value.backward()?;
+        optimizer.step()?;
+        losses.push(floats(&download(value)?).first().copied().unwrap_or(f64::NAN) as f32);
+    }
+    let tolerance = Tolerance::of(sample);
+    let expected = maker.stored(sample["losses"].as_str().unwrap_or_default())?;
+    let losses = Stored { bytes: losses.iter().flat_map(|l| l.to_ne_bytes()).collect(), ..expected.clone() };
+    compare::stored(&losses, expected, tolerance, "loss")?;
+    let state = network.state_dict();
+    for (name, key) in sample["final_state_dict"].as_object().unwrap_or(&Map::new()) {
+        let found = state.get(name).ok_or_else(|| Outcome::failed(format!("there is no {name}")))?;
+        compare::tensor(found, maker.stored(key.as_str().unwrap_or_default())?, tolerance, Check::Values, name)?;
+    }
+    network.eval();
+    let output = maker.stored(sample["final_eval_output"].as_str().unwrap_or_default())?;
+    compare::tensor(&network.forward(&input)?, output, tolerance, Check::Values, "output")
+}
+
+/// A boxed layer is a layer.
+struct Boxed(Box<dyn taper::nn::Layer>);
+
+impl Module for Boxed {
+    fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, taper::nn::Member<'a>)) {
+        self.0.members(visit);
+    }
+    fn members_mut(&mut self, visit: &mut dyn FnMut(&str, taper::nn::MemberMut<'_>)) {
+        self.0.members_mut(visit);
+    }
+}
+
+impl taper::nn::Layer for Boxed {
+    fn forward(&self, x: &taper::Tensor) -> taper::Result<taper::Tensor> {
+        self.0.forward(x)
+    }
+}
