@@ -25,6 +25,8 @@ use crate::error::Result;
 use node::{Held, Node};
 use plan::PlanCache;
 
+pub(crate) use flush::gather as flush_gather;
+
 /// The pending work and the plans of one device.
 #[derive(Debug)]
 pub(crate) struct Graph {

@@ -51,43 +51,6 @@ impl Map for Full {
     }
 }
 
-/// Contents that do not matter, because they are overwritten: the base of assignments.
-#[derive(Debug, Clone)]
-pub(crate) struct Uninit {
-    pub spec: Spec,
-}
-
-impl Op for Uninit {
-    fn name(&self) -> &'static str {
-        "uninit"
-    }
-    fn infer(&self, _inputs: &[Spec]) -> Result<Spec> {
-        Ok(self.spec.clone())
-    }
-    fn kind(&self) -> Kind<'_> {
-        Kind::Map(self)
-    }
-    fn scalars(&self) -> SmallVec<[(Scalar, DType); 2]> {
-        smallvec![(Scalar::Int(0), computed_in(self.spec.dtype))]
-    }
-    fn differentiable(&self) -> bool {
-        false
-    }
-}
-
-/// Should something compute it after all, it is 0.
-impl Map for Uninit {
-    fn tile(&self, args: &[&Reg], n: usize, out: &mut Reg) {
-        Full { spec: self.spec.clone(), value: Scalar::Int(0) }.tile(args, n, out);
-    }
-    fn wgsl(&self, args: &[String], _inputs: &[DType], _out: DType) -> String {
-        args[0].clone()
-    }
-    fn cost(&self) -> u32 {
-        0
-    }
-}
-
 /// `start + i * step`.
 #[derive(Debug, Clone)]
 pub(crate) struct Arange {

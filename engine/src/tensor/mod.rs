@@ -55,6 +55,8 @@ pub(crate) struct Slot {
     pub hooks: Hooks,
     /// A view: its base, and its layout over the base's shape as if that were contiguous.
     view: Option<(Tensor, Layout)>,
+    /// A view that passes no gradient to its base.
+    detached: bool,
 }
 
 struct Content {
@@ -87,7 +89,7 @@ impl Tensor {
     pub(crate) fn from_parts(value: Result<Value>, spec: Spec, device: Device, edge: Edge, view: Option<(Tensor, Layout)>, at: &'static Location<'static>) -> Tensor {
         let base_version = view.as_ref().map_or(0, |(b, _)| b.version());
         let content = Content { value, edge, requires_grad: false, version: 0, base_version };
-        Tensor(Arc::new(Slot { id: next_id(), spec, device, at, content: RwLock::new(content), grad: Mutex::new(None), hooks: Hooks::default(), view }))
+        Tensor(Arc::new(Slot { id: next_id(), spec, device, at, content: RwLock::new(content), grad: Mutex::new(None), hooks: Hooks::default(), view, detached: false }))
     }
 
     /// A tensor over a whole node, without a gradient.
@@ -169,11 +171,20 @@ impl Tensor {
             return;
         }
         let (value, edge) = base.view_parts(layout);
+        let edge = if self.0.detached { Edge::None } else { edge };
         let mut content = self.0.content.write();
         content.value = value;
         content.edge = edge;
         content.base_version = base_version;
         content.version += 1;
+    }
+
+    /// A view that was just made, cut off from its base's gradient.
+    fn without_gradient(mut self) -> Tensor {
+        if let Some(slot) = Arc::get_mut(&mut self.0) {
+            slot.detached = true;
+        }
+        self
     }
 
     /// The current value, or the error this tensor carries.
@@ -292,6 +303,9 @@ impl Tensor {
     /// Refuses to overwrite what a gradient was promised for.
     pub(crate) fn check_inplace(&self, op: &'static str) -> Result<()> {
         if !autograd::is_enabled() {
+            return Ok(());
+        }
+        if self.0.detached {
             return Ok(());
         }
         let base = self.0.view.as_ref().map_or(self, |(base, _)| base);

@@ -37,8 +37,9 @@ impl Tensor {
         let spec = Spec { dtype: self.dtype(), shape: rel.shape.clone() };
         // A view of a view is a view of the same base, unless its elements lie too irregularly in there.
         let view = match &self.0.view {
-            Some((base, own)) => rel.compose(own).map(|over| (base.clone(), over)),
-            None => None,
+            // What was cut off from its base's gradient stays the base of its own views.
+            Some((base, own)) if !self.0.detached => rel.compose(own).map(|over| (base.clone(), over)),
+            _ => None,
         };
         let view = view.unwrap_or_else(|| (self.clone(), rel));
         let out = Tensor::from_parts(Ok(value), spec, self.device().clone(), Edge::None, Some(view), Location::caller());
