@@ -20,34 +20,34 @@ struct BestWF { v: WF, at: WU }
 struct BestWI { v: WI, at: WU }
 struct BestWU { v: WU, at: WU }
 
-fn first_max_WF(a: BestWF, b: BestWF) -> BestWF {
+fn first_max_BestWF(a: BestWF, b: BestWF) -> BestWF {
     let same = (a.v == b.v) | (nan_WF(a.v) & nan_WF(b.v));
     let second = (same & (b.at < a.at)) | (!same & !nan_WF(a.v) & (nan_WF(b.v) | (b.v > a.v)));
     return BestWF(select(a.v, b.v, second), select(a.at, b.at, second));
 }
 
-fn first_min_WF(a: BestWF, b: BestWF) -> BestWF {
+fn first_min_BestWF(a: BestWF, b: BestWF) -> BestWF {
     let same = (a.v == b.v) | (nan_WF(a.v) & nan_WF(b.v));
     let second = (same & (b.at < a.at)) | (!same & !nan_WF(a.v) & (nan_WF(b.v) | (b.v < a.v)));
     return BestWF(select(a.v, b.v, second), select(a.at, b.at, second));
 }
 
-fn first_max_WI(a: BestWI, b: BestWI) -> BestWI {
+fn first_max_BestWI(a: BestWI, b: BestWI) -> BestWI {
     let second = (b.v > a.v) | ((b.v == a.v) & (b.at < a.at));
     return BestWI(select(a.v, b.v, second), select(a.at, b.at, second));
 }
 
-fn first_min_WI(a: BestWI, b: BestWI) -> BestWI {
+fn first_min_BestWI(a: BestWI, b: BestWI) -> BestWI {
     let second = (b.v < a.v) | ((b.v == a.v) & (b.at < a.at));
     return BestWI(select(a.v, b.v, second), select(a.at, b.at, second));
 }
 
-fn first_max_WU(a: BestWU, b: BestWU) -> BestWU {
+fn first_max_BestWU(a: BestWU, b: BestWU) -> BestWU {
     let second = (b.v > a.v) | ((b.v == a.v) & (b.at < a.at));
     return BestWU(select(a.v, b.v, second), select(a.at, b.at, second));
 }
 
-fn first_min_WU(a: BestWU, b: BestWU) -> BestWU {
+fn first_min_BestWU(a: BestWU, b: BestWU) -> BestWU {
     let second = (b.v < a.v) | ((b.v == a.v) & (b.at < a.at));
     return BestWU(select(a.v, b.v, second), select(a.at, b.at, second));
 }

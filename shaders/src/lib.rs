@@ -37,6 +37,11 @@ pub fn with_prelude(text: String) -> String {
     out
 }
 
+/// Whether a text uses a name (comments do not count).
+pub fn mentions(text: &str, name: &str) -> bool {
+    identifiers(text).any(|w| w == name)
+}
+
 struct Items {
     order: Vec<&'static str>,
     by_name: HashMap<&'static str, &'static str>,

@@ -20,6 +20,8 @@ pub(crate) enum Slot {
 #[derive(Debug, Clone)]
 pub(crate) struct Binding {
     pub slot: Slot,
+    /// Where the binding begins in the value, in bytes: a multiple of 256.
+    pub offset: usize,
     /// How many bytes are touched, padding for the last vector included.
     pub bytes: usize,
     pub writes: bool,
@@ -39,11 +41,16 @@ pub(super) struct Bindings(pub Vec<Binding>);
 impl Bindings {
     /// Announces that elements up to `last` (inclusive) of `slot` are used; `wide`: four at a time.
     pub fn add(&mut self, slot: Slot, dtype: DType, last: usize, wide: bool) -> Result<usize> {
+        self.add_at(slot, 0, dtype, last, wide)
+    }
+
+    /// [`add`](Self::add) for what begins `offset` bytes into the value.
+    pub fn add_at(&mut self, slot: Slot, offset: usize, dtype: DType, last: usize, wide: bool) -> Result<usize> {
         let (repr, bytes) = (Repr::of(dtype), stored_bytes(dtype, last + 1));
-        let at = match self.0.iter().position(|b| b.slot == slot) {
+        let at = match self.0.iter().position(|b| b.slot == slot && b.offset == offset) {
             Some(at) => at,
             None => {
-                self.0.push(Binding { slot, bytes, writes: false, repr, wide: false, atomic: false, mixed: false });
+                self.0.push(Binding { slot, offset, bytes, writes: false, repr, wide: false, atomic: false, mixed: false });
                 self.0.len() - 1
             }
         };
@@ -223,7 +230,7 @@ impl Block {
     }
 
     pub fn scalar(&mut self, name: String, s: ScalarRef) -> String {
-        let ty = if s.dtype == DType::Bool { "u32" } else { Repr::of(s.dtype).scalar() };
+        let ty = Repr::of(s.dtype).scalar();
         if !self.fields.iter().any(|(n, _)| *n == name) {
             self.patches.push((self.words.len(), s));
         }

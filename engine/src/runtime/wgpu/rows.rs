@@ -49,7 +49,7 @@ fn shape(f: &Fused, adapter: &Adapter) -> Shape {
     };
     let inner_contiguous = match lanes {
         Lanes::Along(d) => d >= outer,
-        _ => f.inner == 0 || !column_accesses(f).any(|a| a.strides[rank - 1] == 0 || a.strides[rank - 1] > 1) || column_accesses(f).any(|a| a.strides[rank - 1] == 1),
+        _ => outer == 0 || column_accesses(f).any(|a| a.strides[rank - 1] == 1),
     };
     let (team, rows) = match (adapter.software, f.rows() == 1, inner_contiguous) {
         // On a CPU a barrier costs more than it brings, unless there is only one row to share.
@@ -123,6 +123,8 @@ impl<'a> Rows<'a> {
             this.loads.push(u);
         }
         this.positions = f.positions.iter().enumerate().map(|(i, a)| Use::position(format!("p{i}"), a, &f.dims, s.lanes)).collect();
+        // Rows have no linear index of their own: a run is a step of one.
+        this.positions.iter_mut().filter(|u| u.pattern == Pattern::Run).for_each(|u| u.pattern = Pattern::Step);
         for (i, store) in f.stores.iter().enumerate() {
             // A value per row is one element where the lanes are columns.
             let lanes = if f.per_row[store.reg] && this.along_columns() { Lanes::One } else { s.lanes };
@@ -190,7 +192,7 @@ impl<'a> Rows<'a> {
         if reduces.is_empty() && stores.is_empty() {
             return Ok(());
         }
-        let needed = needed(f, reduces.iter().map(|r| r.2).chain(stores.iter().map(|&s| f.stores[s].reg)));
+        let needed = self.columns_needed(reduces.iter().map(|r| r.2).chain(stores.iter().map(|&s| f.stores[s].reg)));
 
         for &(r, combine, arg) in &reduces {
             self.start(out, r, combine, arg, block)?;
@@ -211,7 +213,7 @@ impl<'a> Rows<'a> {
 
         let mut body = String::new();
         self.columns(&mut body, block);
-        for r in (0..f.instrs.len()).filter(|&r| needed[r] && !f.per_row[r] && !matches!(f.instrs[r], Instr::Scalar(_))) {
+        for r in (0..f.instrs.len()).filter(|&r| needed[r]) {
             let v = self.value(r, true, bindings, block)?;
             define(&mut body, "    ", f, r, v)?;
         }
@@ -239,6 +241,22 @@ impl<'a> Rows<'a> {
             self.finish(out, r, combine, arg)?;
         }
         Ok(())
+    }
+
+    /// Registers of the column that `roots` need; what is known of the row is not computed again.
+    fn columns_needed(&self, roots: impl Iterator<Item = RegId>) -> Vec<bool> {
+        let f = self.f;
+        let column = |r: RegId| !f.per_row[r] && !matches!(f.instrs[r], Instr::Scalar(_) | Instr::Reduce { .. });
+        let mut need = vec![false; f.instrs.len()];
+        roots.filter(|&r| column(r)).for_each(|r| need[r] = true);
+        for r in (0..f.instrs.len()).rev() {
+            if need[r]
+                && let Instr::Apply { args, .. } = &f.instrs[r]
+            {
+                args.iter().filter(|&&a| column(a)).for_each(|&a| need[a] = true);
+            }
+        }
+        need
     }
 
     /// Coordinates of column `j`.
@@ -358,15 +376,15 @@ impl<'a> Rows<'a> {
     /// Combines the lanes of a team; every lane of it then knows the result.
     fn finish(&self, out: &mut String, r: RegId, combine: Combine, arg: RegId) -> Result<()> {
         let (f, from, to) = (self.f, self.f.dtypes[arg], self.f.dtypes[r]);
-        let w = team_type(from)?;
+        let w = team_type(from, combine)?;
         let name = combine_name(combine);
         let mut v = format!("acc{r}");
         let lanes = ["x", "y", "z", "w"];
         if is_arg(combine) {
-            v = format!("Best{w}(acc{r}, at{r})");
+            v = format!("{w}(acc{r}, at{r})");
             if self.along_columns() {
-                let [x, y, z, w4] = lanes.map(|k| format!("Best{w}(acc{r}.{k}, at{r}.{k})"));
-                v = format!("{name}_{w}({name}_{w}({x}, {y}), {name}_{w}({z}, {w4}))");
+                let [x, y, z, last] = lanes.map(|k| format!("{w}(acc{r}.{k}, at{r}.{k})"));
+                v = format!("{name}_{w}({name}_{w}({x}, {y}), {name}_{w}({z}, {last}))");
             }
         } else if self.along_columns() {
             v = format!("{name}_{w}({name}_{w}(acc{r}.x, acc{r}.y), {name}_{w}(acc{r}.z, acc{r}.w))");
@@ -385,29 +403,17 @@ impl<'a> Rows<'a> {
         define(out, "    ", f, r, v)
     }
 
-    /// The tree functions that `text` calls.
+    /// The tree functions that `text` calls, each an instance of the template.
     fn trees(&self, text: &str) -> Result<String> {
         let mut out = String::new();
-        if self.s.team == 1 {
-            return Ok(out);
-        }
-        for w in ["WF", "WI", "WU"] {
-            let mut pool = false;
-            for name in ["sum", "prod", "max", "min"] {
+        for w in ["WF", "WI", "WU", "BestWF", "BestWI", "BestWU"] {
+            for name in ["sum", "prod", "max", "min", "first_max", "first_min"] {
                 if text.contains(&format!("team_{name}_{w}(")) {
-                    out.push_str(&file("team")?.replace("COMBINE", name).replace("TYPE", w));
-                    pool = true;
-                }
-            }
-            if pool {
-                writeln!(out, "var<workgroup> pool_{w}: array<{w}, WG>;").unwrap();
-            }
-            for name in ["first_max", "first_min"] {
-                if text.contains(&format!("team_{name}_{w}(")) {
-                    out.push_str(&file("team")?.replace("COMBINE", name).replace("TYPE", &format!("Best{w}")).replace(&format!("_Best{w}("), &format!("_{w}(")).replace(&format!("pool_Best{w}"), &format!("best_{w}")));
-                    if !out.contains(&format!("var<workgroup> best_{w}:")) {
-                        writeln!(out, "var<workgroup> best_{w}: array<Best{w}, WG>;").unwrap();
+                    let pool = format!("var<workgroup> pool_{w}: array<{w}, WG>;\n");
+                    if !out.contains(&pool) {
+                        out.push_str(&pool);
                     }
+                    out.push_str(&file("team")?.replace("COMBINE", name).replace("TYPE", w));
                 }
             }
         }
@@ -442,11 +448,15 @@ fn as_accumulated(dtype: DType, value: &str) -> String {
     if dtype == DType::Bool { format!("select(VU(0u), VU(1u), {value})") } else { value.to_string() }
 }
 
-fn team_type(dtype: DType) -> Result<&'static str> {
-    match accumulator(dtype)? {
-        "V" => Ok("WF"),
-        "VI" => Ok("WI"),
-        "VU" => Ok("WU"),
-        other => Err(Error::unsupported("gpu", format!("a reduction of {other}"))),
-    }
+/// What a team combines: the alias, or a value with its index.
+fn team_type(dtype: DType, combine: Combine) -> Result<&'static str> {
+    Ok(match (accumulator(dtype)?, is_arg(combine)) {
+        ("V", false) => "WF",
+        ("VI", false) => "WI",
+        ("VU", false) => "WU",
+        ("V", true) => "BestWF",
+        ("VI", true) => "BestWI",
+        ("VU", true) => "BestWU",
+        (other, _) => return Err(Error::unsupported("gpu", format!("a reduction of {other}"))),
+    })
 }
