@@ -47,12 +47,6 @@ impl Op for Assign {
         Kind::Assign(&self.region)
     }
 
-    fn attrs(&self, key: &mut Vec<u64>) {
-        key.push(self.region.offset as u64);
-        key.extend(self.region.shape.iter().map(|&d| d as u64));
-        key.extend(self.region.strides.iter().map(|&s| s as u64));
-    }
-
     fn saves(&self) -> Saves {
         Saves::NOTHING
     }
