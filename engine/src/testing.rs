@@ -36,3 +36,70 @@ pub fn assert_close(actual: &Tensor, expected: &[f64], rtol: f64, atol: f64) {
         assert!(same, "on {}: element {i} is {a}, expected {e} (difference {:e})", actual.device(), (a - e).abs());
     }
 }
+
+/// Compares first and second derivatives of `f` with central differences, in `f64` on the CPU. The outputs are
+/// weighted unevenly, so that no two mistakes cancel.
+#[track_caller]
+pub fn assert_gradients(inputs: &[(&[f64], &[usize])], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    let weigh = |t: &Tensor| -> Result<Tensor> {
+        let weights: Vec<f64> = (0..t.numel()).map(|i| ((i * 7 + 3) % 11) as f64 / 5.0 - 0.9).collect();
+        t.mul(&Tensor::from_vec(weights, t.shape(), t.device())?)?.sum_all()
+    };
+    let leaves = |data: &[Vec<f64>]| -> Result<Vec<Tensor>> {
+        let leaf = |(d, (_, shape)): (&Vec<f64>, &(&[f64], &[usize]))| {
+            let t = Tensor::from_vec(d.clone(), shape, &Device::cpu())?;
+            t.requires_grad_(true)?;
+            Ok(t)
+        };
+        data.iter().zip(inputs).map(leaf).collect()
+    };
+    // The function, or the weighted sum of its gradients.
+    let scalar = |data: &[Vec<f64>], second: bool| -> Result<(Vec<Tensor>, Tensor)> {
+        let xs = leaves(data)?;
+        let y = weigh(&f(&xs)?)?;
+        if !second {
+            return Ok((xs, y));
+        }
+        let refs: Vec<&Tensor> = xs.iter().collect();
+        let grads = crate::autograd::grad(&[&y], &refs, &[None], true, true)?;
+        let mut sum = Tensor::zeros([], (DType::F64, &Device::cpu()))?;
+        for g in grads.iter().flatten() {
+            sum = sum.add(&weigh(g)?)?;
+        }
+        Ok((xs, sum))
+    };
+    let check = |second: bool| -> Result<()> {
+        let data: Vec<Vec<f64>> = inputs.iter().map(|(d, _)| d.to_vec()).collect();
+        let (xs, y) = scalar(&data, second)?;
+        let refs: Vec<&Tensor> = xs.iter().collect();
+        // A function that is linear has no second derivative to ask for.
+        let grads = if y.requires_grad() { crate::autograd::grad(&[&y], &refs, &[None], false, false)? } else { vec![None; refs.len()] };
+        for (k, grad) in grads.iter().enumerate() {
+            let got = match grad {
+                Some(g) => g.contiguous()?.to_vec::<f64>()?,
+                None => vec![0.0; data[k].len()],
+            };
+            for i in 0..data[k].len() {
+                let h = 1e-5;
+                let at = |d: f64| {
+                    let mut moved = data.clone();
+                    moved[k][i] += d;
+                    scalar(&moved, second)?.1.item::<f64>()
+                };
+                let slope = (at(h)? - at(-h)?) / (2.0 * h);
+                let order = if second { "second" } else { "first" };
+                assert!(
+                    (got[i] - slope).abs() <= 2e-5 * (1.0 + slope.abs()),
+                    "{order} derivative by element {i} of input {k} is {}, differences give {slope}",
+                    got[i]
+                );
+            }
+        }
+        Ok(())
+    };
+    for second in [false, true] {
+        if let Err(e) = check(second) {
+            panic!("{e}");
+        }
+    }
+}

@@ -387,3 +387,6 @@ impl Picking {
         t.reshape(&shape)
     }
 }
+
+#[cfg(test)]
+mod tests;

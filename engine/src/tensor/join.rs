@@ -259,3 +259,6 @@ impl Tensor {
         steps(cols)?.unsqueeze(0)?.sub(&steps(rows)?.unsqueeze(1)?)?.sub(diagonal)
     }
 }
+
+#[cfg(test)]
+mod tests;

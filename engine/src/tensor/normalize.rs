@@ -294,3 +294,6 @@ fn moments(x: &Tensor, dims: &SmallVec<[usize; 6]>, eps: f64) -> Result<(Tensor,
     let scale = x.sub(&mean)?.square()?.mean_keepdim(dims)?.add(eps)?.rsqrt()?;
     Ok((mean, scale))
 }
+
+#[cfg(test)]
+mod tests;

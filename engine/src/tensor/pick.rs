@@ -77,7 +77,7 @@ impl Tensor {
         let src = src.cut_to(name, usize::MAX, index.shape())?;
         // Only the part the index can reach changes.
         let part = self.cut_to(name, d, index.shape())?;
-        let out = part.indexed(op, &[&index, &src])?;
+        let out = part.scattered(op, &index, &src)?;
         if part.shape() == self.shape() {
             return Ok(out);
         }
@@ -109,6 +109,16 @@ impl Tensor {
         let mut inputs = vec![self];
         inputs.extend(others);
         Tensor::apply(op, &inputs)?.to_dtype(self.dtype())
+    }
+
+    /// The same for scattering. Small integers add up in larger ones (a GPU has no smaller), and wrap at the end.
+    #[track_caller]
+    fn scattered(&self, op: ops::Scatter, index: &Tensor, src: &Tensor) -> Result<Tensor> {
+        if op.add && self.dtype().is_int() && self.dtype().size() < 4 {
+            let wide = self.to_dtype(DType::I32)?.indexed(op, &[index, &src.to_dtype(DType::I32)?])?;
+            return wide.to_dtype(self.dtype());
+        }
+        self.indexed(op, &[index, src])
     }
 
     /// As indices into a dimension: integers the kernels read, and none out of range as far as that is known already.
@@ -189,7 +199,7 @@ impl Tensor {
         if index.numel() == 0 && src.numel() == 0 {
             return self.copied();
         }
-        self.indexed(op, &[&index, src])
+        self.scattered(op, &index, src)
     }
 
     /// Rows of `self` (`[entries, features]`) for each of `index`: `[..index, features]`. The row `padding` gets no

@@ -423,3 +423,6 @@ impl Tensor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -369,3 +369,6 @@ impl Tensor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
