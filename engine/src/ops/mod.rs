@@ -8,6 +8,8 @@ mod binary;
 mod cast;
 mod compare;
 mod conv;
+mod elementwise;
+mod fastmath;
 mod gather;
 mod matmul;
 mod pack;
