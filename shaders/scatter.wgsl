@@ -3,8 +3,8 @@
 //
 // The index is index[o, j, c], or index[j] for whole slices (SLICES). One invocation owns one element of y and
 // looks for it in all n indices: no atomics, so the same bits every time, at the cost of count * n index reads
-// (which all lanes of a group read together, from cache). Right for the short dimensions of losses and
-// for small vocabularies; indices out of range meet no element.
+// (which all lanes of a group read together, from cache). Right for few indices; scatter_link.wgsl is for many.
+// Indices out of range meet no element.
 // Prelude: const SLICES, ADD; base(i), index(i), src(i), store(i, v).
 
 struct Params {
@@ -12,6 +12,7 @@ struct Params {
     n: u32,     // size of src along the dimension
     inner: u32,
     size: u32,  // size of y along the dimension
+    heads: u32, // unused here
 }
 @group(1) @binding(0) var<uniform> p: Params;
 

@@ -1,7 +1,8 @@
 //! Writing at indices: replacing or adding, element by element or whole slices.
 //!
 //! The same bits every time: each element of the result takes its contributions in the order of the indices,
-//! on the CPU and on a GPU, without atomics.
+//! on the CPU and on a GPU, without atomics. With n indices a GPU spends about n^2 / 2 comparisons on finding
+//! equal ones (a few milliseconds for 64k), whatever the size of the result.
 
 use bytemuck::Pod;
 use smallvec::smallvec;
@@ -111,20 +112,35 @@ impl Compute for Scatter {
         Ok(())
     }
 
+    /// A few indices: each element of the result looks at all of its slice (scatter.wgsl). Many: the indices that
+    /// name the same place are linked into a chain first, and each element walks its own (scatter_link.wgsl).
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        let (_, size, inner) = around(&output.layout.shape, self.dim);
-        let count = output.layout.numel();
+        let (outer, size, inner) = around(&output.layout.shape, self.dim);
         let n = inputs[2].layout.shape[self.dim];
-        let launch = Launch {
-            shader: "scatter",
-            consts: vec![("SLICES", (self.pick == Pick::Slice) as u32), ("ADD", self.add as u32)],
-            reads: vec![Read::input("base", 0), Read::input("index", 1), Read::input("src", 2)],
-            write: Write::Output,
-            params: vec![count as u32, n as u32, inner as u32, size as u32],
+        let count = output.layout.numel();
+        let slices = self.pick == Pick::Slice;
+        // Lists of n indices each, which lie `apart` from one another.
+        let (lists, apart) = if slices { (1, 1) } else { (outer * inner, inner) };
+        let (links, heads) = (lists * n, lists * size);
+        let launch = |shader, reads, write, threads, inner| Launch {
+            shader,
+            consts: vec![("SLICES", slices as u32), ("ADD", self.add as u32)],
+            reads,
+            write,
+            params: [threads, n, inner, size, heads].map(|v| v as u32).to_vec(),
             patches: vec![],
-            groups: groups(count, GROUP),
+            groups: groups(threads, GROUP),
         };
-        Some(Launches { launches: vec![launch], scratch: vec![] })
+        let (base, index, src) = (Read::input("base", 0), Read::input("index", 1), Read::input("src", 2));
+        // Links are kept as f32, which counts to 2^24.
+        let chains = n > 16 && n < 1 << 24 && 4 * (links.saturating_mul(n) + heads + count) < count.saturating_mul(n);
+        if !chains {
+            return Some(Launches { launches: vec![launch("scatter", vec![base, index, src], Write::Output, count, inner)], scratch: vec![] });
+        }
+        let clear = launch("scatter_clear", vec![], Write::Scratch(0), heads, apart);
+        let link = launch("scatter_link", vec![index], Write::Scratch(0), links, apart);
+        let walk = launch("scatter_walk", vec![base, src, Read::scratch("link", 0)], Write::Output, count, inner);
+        Some(Launches { launches: vec![clear, link, walk], scratch: vec![heads + links] })
     }
 
     fn epilogue(&self) -> bool {

@@ -1,0 +1,24 @@
+// Scatter with many indices, step 1 of 3: no chain has a head yet. See scatter_link.wgsl.
+// Prelude: store_s(i, v).
+
+struct Params {
+    count: u32, // invocations
+    n: u32,     // indices of a list: the size of src along the dimension
+    inner: u32,
+    size: u32,  // size of y along the dimension
+    heads: u32, // where the links of the indices begin
+}
+@group(1) @binding(0) var<uniform> p: Params;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.y * grid.x + group.x) * 64u + lane;
+    if i >= p.count {
+        return;
+    }
+    store_s(i, 0.0);
+}
