@@ -237,7 +237,11 @@ fn train(options: &Options) -> Result<()> {
     for step in 0..options.steps {
         // Up over the first tenth, then down along half a cosine.
         let (done, warm) = (step as f64 / options.steps as f64, 0.1);
-        let factor = if done < warm { (done + 0.01) / (warm + 0.01) } else { 0.5 * (1.0 + (std::f64::consts::PI * (done - warm) / (1.0 - warm)).cos()) };
+        let factor = if done < warm {
+            (done + 0.01) / (warm + 0.01)
+        } else {
+            0.5 * (1.0 + (std::f64::consts::PI * (done - warm) / (1.0 - warm)).cos())
+        };
         optimizer.set_lr(LEARNING_RATE * factor);
         let [x, y] = passages(&corpus.train, options, &mut random)?;
         let (loss, ()) = log.step(|| {

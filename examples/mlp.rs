@@ -43,7 +43,11 @@ struct Mlp {
 
 impl Mlp {
     fn new(device: &Device) -> Result<Mlp> {
-        Ok(Mlp { fc1: Linear::new(SIDE * SIDE, 512, device)?, fc2: Linear::new(512, 512, device)?, fc3: Linear::new(512, CLASSES, device)? })
+        Ok(Mlp {
+            fc1: Linear::new(SIDE * SIDE, 512, device)?,
+            fc2: Linear::new(512, 512, device)?,
+            fc3: Linear::new(512, CLASSES, device)?,
+        })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {

@@ -67,11 +67,13 @@ impl<const N: usize> TensorDataset<N> {
     pub fn new(tensors: [Tensor; N]) -> Result<Self> {
         let rows = tensors.first().map_or(0, |t| t.shape().first().copied().unwrap_or(0));
         if let Some(t) = tensors.iter().find(|t| t.shape().first() != Some(&rows)) {
-            return Err(Error::argument("TensorDataset", format!("every tensor needs {rows} rows as the first has, one is {:?}", t.shape())));
+            return Err(Error::argument(
+                "TensorDataset",
+                format!("every tensor needs {rows} rows as the first has, one is {:?}", t.shape()),
+            ));
         }
-        let column = |t: &Tensor| {
-            Ok(Column { dtype: t.dtype(), row: t.shape()[1..].to_vec(), bytes: to_bytes(t)?, device: t.device().clone() })
-        };
+        let column =
+            |t: &Tensor| Ok(Column { dtype: t.dtype(), row: t.shape()[1..].to_vec(), bytes: to_bytes(t)?, device: t.device().clone() });
         let columns: Vec<Column> = tensors.iter().map(column).collect::<Result<_>>()?;
         let columns = columns.try_into().map_err(|_| Error::argument("TensorDataset", "columns"))?;
         Ok(TensorDataset { columns, rows })

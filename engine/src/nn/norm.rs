@@ -59,7 +59,10 @@ impl<const D: usize> BatchNorm<D> {
         let ranks = if D == 1 { 2..=3 } else { D + 2..=D + 2 };
         if !ranks.contains(&x.rank()) || x.shape().get(1) != Some(&self.channels) {
             let wanted = if D == 1 { "[N, C] or [N, C, L]" } else { "[N, C, H, W]" };
-            return Err(Error::argument("batch_norm", format!("expects {wanted} with C = {}, the input is {:?}", self.channels, x.shape())));
+            return Err(Error::argument(
+                "batch_norm",
+                format!("expects {wanted} with C = {}, the input is {:?}", self.channels, x.shape()),
+            ));
         }
         let training = self.training.get();
         if let Some(count) = self.num_batches_tracked.as_ref().filter(|_| training) {

@@ -215,7 +215,8 @@ fn batch_norm_normalises_tracks_and_then_uses_what_it_tracked() {
         let norm = BatchNorm1d::new(2, device)?;
         let s = |v: f64, mean: f64, var: f64| (v - mean) / (var + 1e-5).sqrt();
         let (v0, v1) = (2.0 / 3.0, 1400.0 / 3.0);
-        let expected: Vec<f64> = [1.0, 2.0, 3.0].iter().zip([10.0, 20.0, 60.0]).flat_map(|(&a, b)| [s(a, 2.0, v0), s(b, 30.0, v1)]).collect();
+        let expected: Vec<f64> =
+            [1.0, 2.0, 3.0].iter().zip([10.0, 20.0, 60.0]).flat_map(|(&a, b)| [s(a, 2.0, v0), s(b, 30.0, v1)]).collect();
         assert_close(&norm.forward(&x)?, &expected, 1e-5, 1e-6);
         let (mean, var) = (norm.running_mean.as_deref().unwrap(), norm.running_var.as_deref().unwrap());
         assert_close(mean, &[0.2, 3.0], 1e-6, 0.0);

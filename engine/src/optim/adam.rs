@@ -145,7 +145,8 @@ impl<const DECOUPLED: bool> Rule for AdamRule<DECOUPLED> {
     }
 
     fn with_options(&self, o: &BTreeMap<String, Value>) -> Result<Self> {
-        let beta = |i: usize| o.get("betas").and_then(|b| b.get(i)).and_then(Value::as_f64).ok_or_else(|| missing("betas", "pair of numbers"));
+        let beta =
+            |i: usize| o.get("betas").and_then(|b| b.get(i)).and_then(Value::as_f64).ok_or_else(|| missing("betas", "pair of numbers"));
         Ok(AdamRule {
             lr: number(o, "lr")?,
             betas: (beta(0)?, beta(1)?),

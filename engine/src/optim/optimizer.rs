@@ -211,7 +211,11 @@ impl<R: Rule> Optimizer for Optim<R> {
         let mut rules = Vec::new();
         for (i, (group, saved)) in self.groups.iter().zip(&dict.param_groups).enumerate() {
             if saved.params.len() != group.params.len() {
-                return wrong(format!("group {i} has {} parameters in the state, {} in the optimizer", saved.params.len(), group.params.len()));
+                return wrong(format!(
+                    "group {i} has {} parameters in the state, {} in the optimizer",
+                    saved.params.len(),
+                    group.params.len()
+                ));
             }
             for (&index, param) in saved.params.iter().zip(&group.params) {
                 for (name, value) in dict.state.get(&index).into_iter().flatten() {

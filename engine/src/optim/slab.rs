@@ -99,6 +99,7 @@ impl Slab {
             let offsets: Vec<usize> = self.members[run.clone()].iter().map(|m| m.offset - start).collect();
             let present: Vec<&Tensor> = grads[run.clone()].iter().flatten().collect();
             let grad = pack(&present, &offsets, len)?;
+            view_as(&present, &offsets, &grad)?;
             let part = |t: &Tensor| if len == self.total { Ok(t.clone()) } else { t.narrow(0, start, len) };
             let mut new_states = self.states.iter().map(part).collect::<Result<Vec<_>>>()?;
             let new_value = rule.update(self.members[first].steps + 1, &part(&self.value)?, &grad, &mut new_states)?;
@@ -132,12 +133,8 @@ impl Slab {
 
     /// Makes the parameters views of the slab.
     fn point(&self) -> Result<()> {
-        let Value { node, layout } = self.value.value()?;
-        for m in &self.members {
-            let view = Layout { offset: layout.offset + m.offset, ..Layout::contiguous(m.param.shape()) };
-            m.param.set_value(Value { node: node.clone(), layout: view });
-        }
-        Ok(())
+        let offsets: Vec<usize> = self.members.iter().map(|m| m.offset).collect();
+        view_as(&self.members.iter().map(|m| &m.param).collect::<Vec<_>>(), &offsets, &self.value)
     }
 
     /// Takes parameters that were given another value (by loading, say) into the slab again.
@@ -202,6 +199,17 @@ impl Entry<'_> {
         }
         Ok(Some(state))
     }
+}
+
+/// Makes tensors views of a slab that has their values: nobody wants the values elsewhere any more, so that gradients
+/// are written straight into their slab.
+fn view_as(tensors: &[&Tensor], offsets: &[usize], slab: &Tensor) -> Result<()> {
+    let Value { node, layout } = slab.value()?;
+    for (t, offset) in tensors.iter().zip(offsets) {
+        let view = Layout { offset: layout.offset + offset, ..Layout::contiguous(t.shape()) };
+        t.set_value(Value { node: node.clone(), layout: view });
+    }
+    Ok(())
 }
 
 /// One tensor of all members' values, each at its offset.

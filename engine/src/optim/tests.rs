@@ -181,7 +181,9 @@ fn parameters_that_cannot_be_trained_are_refused() {
     assert!(text(Sgd::new(Vec::<Tensor>::new(), 0.1)).contains("no parameters"));
     assert!(text(Sgd::new([p.clone()], -1.0)).contains("lr = -1"));
     assert!(text(Sgd::builder(0.1).nesterov(true).build([p.clone()])).contains("Nesterov"));
-    for rule in [Adam::builder(f64::NAN), Adam::builder(0.1).betas(1.0, 0.9), Adam::builder(0.1).betas(0.9, -0.1), Adam::builder(0.1).eps(-1.0)] {
+    for rule in
+        [Adam::builder(f64::NAN), Adam::builder(0.1).betas(1.0, 0.9), Adam::builder(0.1).betas(0.9, -0.1), Adam::builder(0.1).eps(-1.0)]
+    {
         assert!(rule.build([p.clone()]).is_err());
     }
     assert!(AdamW::builder(0.1).weight_decay(-1.0).build([p]).is_err());
