@@ -19,9 +19,11 @@ pub fn all() -> &'static [(&'static str, &'static str)] {
     KERNELS
 }
 
-/// The text with the prelude's declarations it needs behind it, each once, in a fixed order.
+/// The text with the prelude's declarations it needs behind it, each once, in a fixed order. What the text declares
+/// itself is not added.
 pub fn with_prelude(text: String) -> String {
-    let mut needed: HashSet<&str> = HashSet::new();
+    let own: HashSet<&str> = text.lines().filter_map(declared).collect();
+    let mut needed: HashSet<&str> = own.iter().filter_map(|n| ITEMS.by_name.get_key_value(n).map(|(k, _)| *k)).collect();
     let mut open: Vec<&'static str> = identifiers(&text).filter_map(|w| ITEMS.by_name.get_key_value(w)).map(|(k, _)| *k).collect();
     while let Some(name) = open.pop() {
         if needed.insert(name) {
@@ -29,12 +31,8 @@ pub fn with_prelude(text: String) -> String {
             open.extend(identifiers(item).filter_map(|w| ITEMS.by_name.get_key_value(w)).map(|(k, _)| *k));
         }
     }
-    let mut out = text;
-    for name in ITEMS.order.iter().filter(|n| needed.contains(**n)) {
-        out.push_str(ITEMS.by_name[name]);
-        out.push('\n');
-    }
-    out
+    let added: String = ITEMS.order.iter().filter(|n| needed.contains(**n) && !own.contains(**n)).flat_map(|n| [ITEMS.by_name[n], "\n"]).collect();
+    text + &added
 }
 
 /// Whether a text uses a name (comments do not count).

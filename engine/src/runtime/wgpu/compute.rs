@@ -107,23 +107,28 @@ fn one(
     let mut block = Block::default();
     let vector = launch.write == Write::Output4;
     let mut text = String::new();
+    let ty = kernel_type(kernel.output.dtype);
     match launch.write {
         Write::Scratch(k) => {
-            let b = bindings.add(Slot::Scratch(k), DType::F32, scratch_last(k), false)?;
+            let wide = taper_shaders::mentions(source, "store4");
+            let b = bindings.add(Slot::Scratch(k), DType::F32, scratch_last(k), wide)?;
             bindings.add_write(b, false);
-            writeln!(text, "fn load_s(i: u32) -> f32 {{ return {}; }}", bindings.at(b, Repr::F32, "i")).unwrap();
-            writeln!(text, "fn store_s(i: u32, v: f32) {{ {} }}", bindings.set(b, Repr::F32, "i", "v")).unwrap();
-        }
-        Write::Output | Write::Output4 => {
-            let lanes = if vector { lanes_of(&stores.dims) } else { Lanes::One };
-            let program = Program::new(stores, lanes, &mut bindings, slot)?;
-            let body = program.text(&bindings, &mut block)?;
-            let ty = kernel_type(kernel.output.dtype);
-            if vector {
-                write!(text, "fn store4(i: u32, acc: vec4<{ty}>) {{\n{body}}}\n").unwrap();
-            } else {
-                write!(text, "fn store(i: u32, acc: {ty}) {{\n{body}}}\n").unwrap();
+            let (get, set, set4) = (bindings.at(b, Repr::F32, "i"), bindings.set(b, Repr::F32, "i", "v"), bindings.set4(b, Repr::F32, "i", "v"));
+            writeln!(text, "fn load_s(i: u32) -> f32 {{ return {get}; }}").unwrap();
+            for name in ["store", "store_s"] {
+                writeln!(text, "fn {name}(i: u32, v: f32) {{ {set} }}").unwrap();
             }
+            writeln!(text, "fn store4(i: u32, v: vec4<f32>) {{ {set4} }}").unwrap();
+        }
+        // A file may name both functions and choose by a constant; the other one is never called.
+        Write::Output => {
+            let body = Program::new(stores, Lanes::One, &mut bindings, slot)?.text(&bindings, &mut block)?;
+            write!(text, "fn store(i: u32, acc: {ty}) {{\n{body}}}\nfn store4(i: u32, acc: vec4<{ty}>) {{}}\n").unwrap();
+        }
+        Write::Output4 => {
+            let program = Program::new(stores, lanes_of(&stores.dims), &mut bindings, slot)?;
+            let body = program.text(&bindings, &mut block)?;
+            write!(text, "fn store4(i: u32, acc: vec4<{ty}>) {{\n{body}}}\nfn store(i: u32, acc: {ty}) {{}}\n").unwrap();
         }
     }
     // Accessors come last: only now is it known how each buffer is declared.
