@@ -1,6 +1,7 @@
 //! `cargo xtask`: the chores of this repository, one module each.
 
 mod command;
+mod conformance;
 mod setup;
 mod summary;
 mod test;
@@ -22,10 +23,13 @@ enum Chore {
     /// Install what is missing, then run every check: format, lints, tests on the CPU and on every GPU
     /// present, doctests, the examples, and the wasm32 build
     Test(test::Options),
+    /// Run PyTorch's recorded cases
+    Conformance(conformance::Options),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().chore {
         Chore::Test(options) => test::run(&options),
+        Chore::Conformance(options) => conformance::run(&options),
     }
 }

@@ -25,6 +25,7 @@ mod linalg;
 mod math;
 mod nn;
 mod reduce;
+mod unary;
 mod view;
 
 use std::collections::HashMap;
@@ -68,7 +69,7 @@ pub fn overloads(name: &str) -> &'static [&'static Operator] {
 
 /// Every signature of every operator.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {
-    [create::ROWS, math::ROWS, reduce::ROWS, view::ROWS, index::ROWS, linalg::ROWS, nn::ROWS, inplace::ROWS].into_iter().flatten()
+    [create::ROWS, unary::ROWS, math::ROWS, reduce::ROWS, view::ROWS, index::ROWS, linalg::ROWS, nn::ROWS, inplace::ROWS].into_iter().flatten()
 }
 
 /// Finds the signature that takes these arguments. New tensors will be on `device` unless an argument says otherwise.
@@ -148,33 +149,37 @@ impl Given<'_> {
     }
 }
 
-/// A table of operators: `"name"(parameter: type = default, ..) expression;`. The expression is a `Result` of anything
-/// that is a [`Value`].
-macro_rules! operators {
-    ($($name:literal ( $($param:ident : $type:ty $(= $default:expr)?),* $(,)? ) $body:expr;)*) => {
-        pub(super) static ROWS: &[super::Operator] = &[$(
-            super::Operator {
-                name: $name,
-                params: &[$(
-                    super::Param {
-                        name: stringify!($param),
-                        required: operators!(@required $($default)?) && !<$type as super::FromValue>::OPTIONAL,
-                        variadic: <$type as super::FromValue>::VARIADIC,
-                    }
-                ),*],
-                prepare: |_given| {
-                    $(let $param: $type = _given.take(stringify!($param), || operators!(@default $($default)?))?;)*
-                    Ok(Box::new(move || Ok(super::IntoValue::into_value((move || -> crate::error::Result<_> { $body })()?))))
-                },
-            }
-        ),*];
+/// One row: a name, a signature with Python's names and defaults, and a `Result` of anything that is a [`Value`].
+macro_rules! row {
+    ($name:expr, ( $($param:ident : $type:ty $(= $default:expr)?),* $(,)? ), $body:expr) => {
+        super::Operator {
+            name: $name,
+            params: &[$(
+                super::Param {
+                    name: stringify!($param),
+                    required: super::row!(@required $($default)?) && !<$type as super::FromValue>::OPTIONAL,
+                    variadic: <$type as super::FromValue>::VARIADIC,
+                }
+            ),*],
+            prepare: |_given| {
+                $(let $param: $type = _given.take(stringify!($param), || super::row!(@default $($default)?))?;)*
+                Ok(Box::new(move || Ok(super::IntoValue::into_value((move || -> crate::error::Result<_> { $body })()?))))
+            },
+        }
     };
     (@required) => { true };
     (@required $default:expr) => { false };
     (@default) => { None };
     (@default $default:expr) => { Some($default) };
 }
-use operators;
+
+/// A table of rows: `"name"(parameter: type = default, ..) expression;`.
+macro_rules! operators {
+    ($($name:literal $params:tt $body:expr;)*) => {
+        pub(super) static ROWS: &[super::Operator] = &[$(super::row!($name, $params, $body)),*];
+    };
+}
+use {operators, row};
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,75 @@
+//! Picking elements by position, and writing them.
+
+use super::convert::{FromValue, Value};
+use super::operators;
+use crate::dtype::Scalar;
+use crate::error::{Error, Result};
+use crate::tensor::{IndexArg, Slice, Tensor};
+
+operators! {
+    "gather"(input: Tensor, dim: isize, index: Tensor) input.gather(dim, &index);
+    "take_along_dim"(input: Tensor, indices: Tensor, dim: isize) input.gather(dim, &indices);
+    "scatter"(input: Tensor, dim: isize, index: Tensor, src: Tensor) input.scatter(dim, &index, &src);
+    "scatter"(input: Tensor, dim: isize, index: Tensor, value: Scalar) input.scatter_value(dim, &index, value);
+    "scatter_add"(input: Tensor, dim: isize, index: Tensor, src: Tensor) input.scatter_add(dim, &index, &src);
+    "take"(input: Tensor, index: Tensor) input.take(&index);
+    "index_select"(input: Tensor, dim: isize, index: Tensor) input.index_select(dim, &index);
+    "index_add"(input: Tensor, dim: isize, index: Tensor, source: Tensor, alpha: Scalar = Scalar::Int(1)) {
+        let source = if alpha == Scalar::Int(1) { source } else { source.mul(alpha)? };
+        input.index_add(dim, &index, &source)
+    };
+    "index_copy"(input: Tensor, dim: isize, index: Tensor, source: Tensor) input.index_copy(dim, &index, &source);
+    "index_fill"(input: Tensor, dim: isize, index: Tensor, value: Scalar) input.index_fill(dim, &index, value);
+    "nonzero"(input: Tensor, as_tuple: bool = false) {
+        let positions = input.nonzero()?;
+        if as_tuple { positions.unbind(1).map(|all| Value::List(all.into_iter().map(Value::Tensor).collect())) } else { Ok(Value::Tensor(positions)) }
+    };
+    "argwhere"(input: Tensor) input.nonzero();
+    "masked_select"(input: Tensor, mask: Tensor) input.masked_select(&mask);
+    "__getitem__"(input: Tensor, index: Value) input.i(index_parts(index)?);
+    "__setitem__"(input: Tensor, index: Value, value: Value) {
+        let value = match value {
+            Value::Tensor(t) => t,
+            v => Tensor::full([], scalar(v)?, (input.dtype(), input.device()))?,
+        };
+        input.set(index_parts(index)?, &value).cloned()
+    };
+    "index_put"(input: Tensor, indices: Vec<Option<Tensor>>, values: Tensor, accumulate: bool = false)
+        input.index_put(put_parts(indices), &values, accumulate);
+    "nn.functional.one_hot"(input: Tensor, num_classes: usize) input.one_hot(num_classes);
+    "nn.functional.embedding"(input: Tensor, weight: Tensor, padding_idx: Option<isize>) weight.embedding(&input, padding_idx);
+}
+
+fn scalar(v: Value) -> Result<Scalar> {
+    match v {
+        Value::Bool(b) => Ok(Scalar::Bool(b)),
+        Value::Int(i) => Ok(Scalar::Int(i)),
+        Value::Float(f) => Ok(Scalar::Float(f)),
+        other => Err(Error::argument("__setitem__", format!("the value must be a tensor or a number, got {other:?}"))),
+    }
+}
+
+/// What stands between the brackets. A list outside a tuple is one index of integers.
+fn index_parts(index: Value) -> Result<Vec<IndexArg>> {
+    let parts = match index {
+        Value::List(parts) => parts,
+        one => vec![one],
+    };
+    let small = |i: Option<i64>| i.map(|i| isize::try_from(i).unwrap_or(if i < 0 { isize::MIN } else { isize::MAX }));
+    let parts = parts.into_iter().map(|part| {
+        Ok(match part {
+            Value::Int(i) => IndexArg::At(isize::try_from(i).unwrap_or(isize::MAX)),
+            Value::None => IndexArg::NewAxis,
+            Value::Ellipsis => IndexArg::Ellipsis,
+            Value::Tensor(t) => IndexArg::Tensor(t),
+            Value::Slice(start, end, step) => IndexArg::Slice(Slice { start: small(start), end: small(end), step: small(step).unwrap_or(1) }),
+            other => return Err(Error::argument("index", format!("an index cannot be {other:?}"))),
+        })
+    });
+    parts.collect()
+}
+
+/// `None` takes a whole dimension.
+fn put_parts(indices: Vec<Option<Tensor>>) -> Vec<IndexArg> {
+    indices.into_iter().map(|t| t.map_or(IndexArg::from(..), IndexArg::Tensor)).collect()
+}
