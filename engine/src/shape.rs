@@ -254,3 +254,83 @@ impl Layout {
         fits.then(|| Layout { shape: self.shape.clone(), strides, offset: offset as usize })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every address a layout reads, in row-major order.
+    fn addresses(l: &Layout) -> Vec<isize> {
+        let place = contiguous_strides(&l.shape);
+        (0..l.numel() as isize)
+            .map(|i| {
+                let index = |d: usize| i / place[d] % l.shape[d] as isize;
+                l.offset as isize + (0..l.shape.len()).map(|d| index(d) * l.strides[d]).sum::<isize>()
+            })
+            .collect()
+    }
+
+    fn some_layouts() -> Vec<Layout> {
+        let base = Layout::contiguous(&[4, 3, 2]);
+        vec![
+            base.clone(),
+            base.permute(&[2, 0, 1]),
+            base.permute(&[1, 0, 2]),
+            base.slice(0, 1, 2, 1),
+            base.slice(0, 3, 4, -1),
+            base.slice(1, 0, 2, 2).permute(&[2, 1, 0]),
+            Layout::contiguous(&[4, 1, 2]).expand(&[4, 3, 2]),
+            Layout::contiguous(&[1]).expand(&[2, 3, 4]),
+            base.slice(2, 1, 1, 1),
+        ]
+    }
+
+    #[test]
+    fn a_composed_layout_reads_what_two_reads_would() {
+        let mut composed = 0;
+        for inner in some_layouts() {
+            let n = inner.numel();
+            let outers = [
+                Layout::contiguous(&inner.shape),
+                Layout::contiguous(&[n]),
+                Layout::contiguous(&inner.shape).permute(&[2, 1, 0]),
+                Layout::contiguous(&inner.shape).slice(1, 0, 1, 1),
+                Layout::contiguous(&inner.shape).slice(0, inner.shape[0] - 1, inner.shape[0], -1),
+                Layout { shape: [2, n / 2].as_slice().into(), strides: [(n / 2) as isize, 1].as_slice().into(), offset: 0 },
+            ];
+            for outer in outers {
+                let Some(both) = outer.compose(&inner) else { continue };
+                composed += 1;
+                let through = addresses(&inner);
+                let expected: Vec<isize> = addresses(&outer).iter().map(|&i| through[i as usize]).collect();
+                assert_eq!(addresses(&both), expected, "{outer:?} over {inner:?}");
+            }
+        }
+        assert!(composed > 40, "only {composed} pairs composed");
+    }
+
+    #[test]
+    fn a_reshaped_layout_reads_the_same_elements_in_the_same_order() {
+        let mut reshaped = 0;
+        for l in some_layouts() {
+            let n = l.numel();
+            for shape in [vec![n], vec![1, n, 1], vec![2, n / 2], vec![n / 2, 2], vec![2, 1, n / 4, 2]] {
+                if shape.iter().product::<usize>() != n {
+                    continue;
+                }
+                if let Some(r) = l.reshape(&shape) {
+                    reshaped += 1;
+                    assert_eq!(addresses(&r), addresses(&l), "{l:?} as {shape:?}");
+                }
+            }
+        }
+        assert!(reshaped > 15, "only {reshaped} layouts were reshaped");
+    }
+
+    #[test]
+    fn absurd_shapes_are_errors() {
+        assert!(checked_numel("zeros", &[usize::MAX, 2]).is_err());
+        assert!(checked_numel("zeros", &[1 << 40, 1 << 40]).is_err());
+        assert_eq!(checked_numel("zeros", &[usize::MAX, 0, usize::MAX]), Ok(0));
+    }
+}
