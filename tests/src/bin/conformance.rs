@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use regex::Regex;
 use taper::Device;
+use taper_tests::conformance::suite::Suite;
 use taper_tests::conformance::{self, Selection};
 
 /// Run PyTorch's recorded cases against the engine.
@@ -30,6 +31,9 @@ struct Options {
     /// Write the counts there
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Run nothing: write an excerpt of the suite there, with a few cases of every name the engine has
+    #[arg(long)]
+    excerpt: Option<PathBuf>,
     /// Print every failing case, not only each name's worst
     #[arg(long)]
     all: bool,
@@ -39,6 +43,16 @@ fn main() -> ExitCode {
     let options = Options::parse();
     // A panic is one case's failure and is reported as such.
     std::panic::set_hook(Box::new(|_| {}));
+    if let Some(to) = options.excerpt {
+        let written = Suite::open(&options.suite).and_then(|suite| conformance::excerpt::write(&suite, &to, 2));
+        return match written {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::from(2)
+            }
+        };
+    }
     let selection = Selection { kinds: options.kind, tiers: options.tier, only: options.only };
     let report = match conformance::run(&options.suite, &options.device, &selection) {
         Ok(report) => report,

@@ -6,6 +6,7 @@
 mod compare;
 mod dtypes;
 mod errors;
+pub mod excerpt;
 mod make;
 mod modules;
 mod ops;

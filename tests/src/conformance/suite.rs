@@ -110,24 +110,32 @@ fn read_tensors(bytes: &[u8]) -> Result<HashMap<String, Stored>, String> {
         .collect())
 }
 
-fn stored_dtype(dtype: safetensors::Dtype) -> Option<DType> {
+/// The format's element types and the engine's.
+const STORED: [(safetensors::Dtype, DType); 13] = {
     use safetensors::Dtype;
-    Some(match dtype {
-        Dtype::BOOL => DType::Bool,
-        Dtype::U8 => DType::U8,
-        Dtype::I8 => DType::I8,
-        Dtype::U16 => DType::U16,
-        Dtype::I16 => DType::I16,
-        Dtype::U32 => DType::U32,
-        Dtype::I32 => DType::I32,
-        Dtype::U64 => DType::U64,
-        Dtype::I64 => DType::I64,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        Dtype::F32 => DType::F32,
-        Dtype::F64 => DType::F64,
-        _ => return None,
-    })
+    [
+        (Dtype::BOOL, DType::Bool),
+        (Dtype::U8, DType::U8),
+        (Dtype::I8, DType::I8),
+        (Dtype::U16, DType::U16),
+        (Dtype::I16, DType::I16),
+        (Dtype::U32, DType::U32),
+        (Dtype::I32, DType::I32),
+        (Dtype::U64, DType::U64),
+        (Dtype::I64, DType::I64),
+        (Dtype::F16, DType::F16),
+        (Dtype::BF16, DType::BF16),
+        (Dtype::F32, DType::F32),
+        (Dtype::F64, DType::F64),
+    ]
+};
+
+fn stored_dtype(dtype: safetensors::Dtype) -> Option<DType> {
+    STORED.iter().find(|(stored, _)| *stored == dtype).map(|(_, d)| *d)
+}
+
+pub fn safetensors_dtype(dtype: DType) -> Option<safetensors::Dtype> {
+    STORED.iter().find(|(_, d)| *d == dtype).map(|(stored, _)| *stored)
 }
 
 /// PyTorch's name of a type.
