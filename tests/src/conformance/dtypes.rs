@@ -18,7 +18,8 @@ pub fn run(file: &File, device: &Device, wanted: &dyn Fn(&str) -> bool, report: 
         }
     };
     let table = |k: &str| file.json.get(k).and_then(Json::as_object).into_iter().flatten();
-    let columns = |v: &'_ Json| -> Vec<(String, Json)> { v.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect() };
+    let columns =
+        |v: &'_ Json| -> Vec<(String, Json)> { v.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect() };
     for (a, row) in table("promote_types") {
         for (b, r) in columns(row) {
             cell("promote_types", format!("{a} {b}"), &r, &|| {

@@ -38,7 +38,17 @@ pub fn write(from: &Suite, to: &Path, per_name: usize) -> Result<(), String> {
 
 fn wanted(entry: &Entry) -> bool {
     let tier = entry.tier.as_deref().is_none_or(|t| t == "A" || t == "X");
-    let exact = ["nn.Linear", "nn.Conv1d", "nn.Conv2d", "nn.ConvTranspose2d", "nn.BatchNorm1d", "nn.BatchNorm2d", "nn.LayerNorm", "nn.GroupNorm", "nn.Embedding"];
+    let exact = [
+        "nn.Linear",
+        "nn.Conv1d",
+        "nn.Conv2d",
+        "nn.ConvTranspose2d",
+        "nn.BatchNorm1d",
+        "nn.BatchNorm2d",
+        "nn.LayerNorm",
+        "nn.GroupNorm",
+        "nn.Embedding",
+    ];
     match entry.kind.as_str() {
         "op" => tier,
         "module" => exact.contains(&entry.name.as_str()) || entry.name == "nn.CrossEntropyLoss",

@@ -113,7 +113,8 @@ impl Kind {
     fn run(self, suite: &Suite, entry: &Entry, device: &Device, only: Option<&Regex>, report: &mut Report) -> Result<(), String> {
         let Some(file) = &entry.file else { return Ok(()) };
         // Files of one name are skipped unread; files of many names choose among their cases.
-        let of_many = matches!(self, Kind::OpErrors | Kind::ModuleErrors | Kind::OptimErrors | Kind::DType | Kind::Train | Kind::LrScheduler);
+        let of_many =
+            matches!(self, Kind::OpErrors | Kind::ModuleErrors | Kind::OptimErrors | Kind::DType | Kind::Train | Kind::LrScheduler);
         let wanted = |name: &str| only.is_none_or(|r| r.is_match(name));
         if entry.samples == 0 || !of_many && !wanted(&entry.name) {
             return Ok(());

@@ -19,10 +19,8 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     let params = keys(&sample["params"]).iter().map(|k| maker.tensor(k.as_str().unwrap_or_default())).collect::<Step<Vec<Tensor>>>()?;
     params.iter().try_for_each(|p| p.requires_grad_(true).map(drop))?;
     let groups = keys(&sample["param_groups"]);
-    let groups: Vec<(Vec<Tensor>, &Json)> = groups
-        .iter()
-        .map(|g| (keys(&g["params"]).iter().filter_map(|i| params.get(i.as_u64()? as usize).cloned()).collect(), g))
-        .collect();
+    let groups: Vec<(Vec<Tensor>, &Json)> =
+        groups.iter().map(|g| (keys(&g["params"]).iter().filter_map(|i| params.get(i.as_u64()? as usize).cloned()).collect(), g)).collect();
     let mut optimizer = build(name, &groups)?;
     let tolerance = Tolerance::of(sample);
     for (i, step) in keys(&sample["steps"]).iter().enumerate() {

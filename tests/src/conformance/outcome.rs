@@ -9,7 +9,10 @@ pub enum Outcome {
     /// An error case that was refused because of its arguments' types, as Rust's types would.
     PassedByType,
     /// What was wrong, and by how many tolerances (infinite when it is not a matter of a tolerance).
-    Failed { what: String, excess: f64 },
+    Failed {
+        what: String,
+        excess: f64,
+    },
     /// The device cannot have it, by the documented policy.
     Skipped(String),
     /// There is no such operator, module or optimizer. Counts as failed.

@@ -133,7 +133,8 @@ impl fmt::Display for Report {
         for (key, c) in &self.totals {
             let rate = 100.0 * c.passed as f64 / (c.passed + c.failed).max(1) as f64;
             write!(f, "{key:<16} {:>5} passed, {:>5} failed, {:>4} skipped  {rate:6.2} %", c.passed, c.failed, c.skipped)?;
-            let notes = [(c.close, "failed within x10"), (c.nonfinite, "failed on inputs that are not finite"), (c.by_type, "refused by type")];
+            let notes =
+                [(c.close, "failed within x10"), (c.nonfinite, "failed on inputs that are not finite"), (c.by_type, "refused by type")];
             let notes: Vec<String> = notes.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
             writeln!(f, "{}{}", if notes.is_empty() { "" } else { "  " }, notes.join(", "))?;
         }

@@ -173,8 +173,11 @@ fn find(path: &Path) -> Result<PathBuf, String> {
     if let Some(dir) = inside.iter().find(|p| has_manifest(p)) {
         return Ok(dir.clone());
     }
-    let name = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("pytorch-") && n.to_string_lossy().ends_with(".tar.xz"));
-    let archive = inside.iter().find(|p| name(p)).ok_or_else(|| format!("{}: no manifest.json, and no pytorch-*.tar.xz", path.display()))?;
+    let name = |p: &PathBuf| {
+        p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("pytorch-") && n.to_string_lossy().ends_with(".tar.xz"))
+    };
+    let archive =
+        inside.iter().find(|p| name(p)).ok_or_else(|| format!("{}: no manifest.json, and no pytorch-*.tar.xz", path.display()))?;
     unpack(archive)
 }
 

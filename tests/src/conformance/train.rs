@@ -29,7 +29,8 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     let params = network.parameters().iter().map(|p| (**p).clone()).collect();
     let optimizer = &sample["optimizer"];
     let mut optimizer = optimizers::build(optimizer["name"].as_str().unwrap_or_default(), &[(params, &optimizer["kwargs"])])?;
-    let (input, target) = (maker.tensor(sample["input"].as_str().unwrap_or_default())?, maker.tensor(sample["target"].as_str().unwrap_or_default())?);
+    let (input, target) =
+        (maker.tensor(sample["input"].as_str().unwrap_or_default())?, maker.tensor(sample["target"].as_str().unwrap_or_default())?);
     let mut losses = Vec::new();
     for _ in 0..sample["steps"].as_u64().unwrap_or(0) {
         optimizer.zero_grad(true)?;

@@ -260,7 +260,9 @@ pub(super) enum Other {
 impl Other {
     /// `alpha * self`, where `alpha` may only be of the kind the result is: PyTorch's rule.
     pub fn times(self, alpha: Scalar, op: &'static str, input: &Tensor) -> Result<Other> {
-        let float = input.dtype().is_float() || matches!(&self, Other::Tensor(t) if t.dtype().is_float()) || matches!(self, Other::Number(Scalar::Float(_)));
+        let float = input.dtype().is_float()
+            || matches!(&self, Other::Tensor(t) if t.dtype().is_float())
+            || matches!(self, Other::Number(Scalar::Float(_)));
         let boolean = input.dtype() == DType::Bool && matches!(&self, Other::Tensor(t) if t.dtype() == DType::Bool);
         match alpha {
             Scalar::Float(_) if !float => return Err(Error::argument(op, "alpha must be an integer where no operand is a float")),

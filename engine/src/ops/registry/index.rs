@@ -62,7 +62,9 @@ fn index_parts(index: Value) -> Result<Vec<IndexArg>> {
             Value::None => IndexArg::NewAxis,
             Value::Ellipsis => IndexArg::Ellipsis,
             Value::Tensor(t) => IndexArg::Tensor(t),
-            Value::Slice(start, end, step) => IndexArg::Slice(Slice { start: small(start), end: small(end), step: small(step).unwrap_or(1) }),
+            Value::Slice(start, end, step) => {
+                IndexArg::Slice(Slice { start: small(start), end: small(end), step: small(step).unwrap_or(1) })
+            }
             other => return Err(Error::argument("index", format!("an index cannot be {other:?}"))),
         })
     });

@@ -69,7 +69,9 @@ pub fn overloads(name: &str) -> &'static [&'static Operator] {
 
 /// Every signature of every operator.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {
-    [create::ROWS, unary::ROWS, math::ROWS, reduce::ROWS, view::ROWS, index::ROWS, linalg::ROWS, nn::ROWS, inplace::ROWS].into_iter().flatten()
+    [create::ROWS, unary::ROWS, math::ROWS, reduce::ROWS, view::ROWS, index::ROWS, linalg::ROWS, nn::ROWS, inplace::ROWS]
+        .into_iter()
+        .flatten()
 }
 
 /// Finds the signature that takes these arguments. New tensors will be on `device` unless an argument says otherwise.
@@ -145,7 +147,8 @@ impl Given<'_> {
             return Ok(default);
         }
         let got = value.as_ref().map_or("nothing".to_string(), |v| v.kind().to_string());
-        T::from_value(value.unwrap_or(Value::None), self.device).ok_or_else(|| Error::argument(self.op, format!("argument '{name}' must be {}, got {got}", T::WHAT)))
+        T::from_value(value.unwrap_or(Value::None), self.device)
+            .ok_or_else(|| Error::argument(self.op, format!("argument '{name}' must be {}, got {got}", T::WHAT)))
     }
 }
 
