@@ -95,7 +95,13 @@ impl ComputePlan {
         format!("{} {} -> {:?}{then}", k.op.name(), shapes.join(" x "), &k.output.layout.shape[..])
     }
 
-    pub fn run<'r>(&self, memory: &Memory, raw: &dyn Fn(ValueId) -> Result<Raw<'r>>, scalars: &[Scalar], epilogue_scalars: &[Scalar]) -> Result<()> {
+    pub fn run<'r>(
+        &self,
+        memory: &Memory,
+        raw: &dyn Fn(ValueId) -> Result<Raw<'r>>,
+        scalars: &[Scalar],
+        epilogue_scalars: &[Scalar],
+    ) -> Result<()> {
         let k = &self.kernel;
         let compute = self.compute()?;
         let shape = &k.output.layout.shape;

@@ -269,7 +269,11 @@ impl Run<'_> {
             };
             let regs = self.plan.slots.iter().map(|&(class, level)| Reg::new(class, size(level))).collect();
             let mut scratch = Scratch { regs, halves: Vec::new() };
-            let views = if self.plan.consts.is_empty() { Vec::new() } else { self.views(|_, access| View { base: access.offset, walk: Walk::default() }) };
+            let views = if self.plan.consts.is_empty() {
+                Vec::new()
+            } else {
+                self.views(|_, access| View { base: access.offset, walk: Walk::default() })
+            };
             let tile = Tile { row: (0, sizes.2), col: (0, sizes.2) };
             self.plan.consts.iter().for_each(|s| self.step(s, &mut scratch, &views, tile));
             scratch

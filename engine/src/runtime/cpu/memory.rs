@@ -176,7 +176,11 @@ impl<'a> Raw<'a> {
     }
 
     fn check(self, bytes: usize) -> Result<()> {
-        if bytes <= self.bytes { Ok(()) } else { Err(Error::device("cpu", format!("{bytes} bytes do not fit the {} left in a buffer", self.bytes))) }
+        if bytes <= self.bytes {
+            Ok(())
+        } else {
+            Err(Error::device("cpu", format!("{bytes} bytes do not fit the {} left in a buffer", self.bytes)))
+        }
     }
 
     /// Copies `bytes` bytes here, also from an overlapping place.

@@ -33,15 +33,43 @@ pub(super) enum Level {
 /// One thing to do with registers. `id` is the instruction; stores are numbered after all instructions.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Load { id: usize, level: Level, to: Slot },
-    Position { id: usize, level: Level, to: Slot },
-    Scalar { id: usize, to: Slot },
-    Apply { id: RegId, args: SmallVec<[Slot; 4]>, level: Level, to: Slot },
+    Load {
+        id: usize,
+        level: Level,
+        to: Slot,
+    },
+    Position {
+        id: usize,
+        level: Level,
+        to: Slot,
+    },
+    Scalar {
+        id: usize,
+        to: Slot,
+    },
+    Apply {
+        id: RegId,
+        args: SmallVec<[Slot; 4]>,
+        level: Level,
+        to: Slot,
+    },
     /// Brings a value of each row beside each of its columns.
-    Spread { from: Slot, to: Slot },
+    Spread {
+        from: Slot,
+        to: Slot,
+    },
     /// Combines the columns of each row: only where a tile holds whole rows.
-    Reduce { id: RegId, combine: Combine, from: Slot, to: Slot },
-    Store { id: usize, level: Level, from: Slot },
+    Reduce {
+        id: RegId,
+        combine: Combine,
+        from: Slot,
+        to: Slot,
+    },
+    Store {
+        id: usize,
+        level: Level,
+        from: Slot,
+    },
 }
 
 impl Step {
@@ -352,7 +380,9 @@ impl<'a> Builder<'a> {
         args.chain(stores.iter().map(|&s| f.stores[s].reg)).for_each(|r| needed[r] = true);
         for i in (0..n).rev() {
             needed[i] &= self.level[i] == Level::Col;
-            if needed[i] && let Instr::Apply { args, .. } = &f.instrs[i] {
+            if needed[i]
+                && let Instr::Apply { args, .. } = &f.instrs[i]
+            {
                 args.iter().for_each(|&a| needed[a] = true);
             }
         }
@@ -389,9 +419,8 @@ impl<'a> Builder<'a> {
 
     /// What is computed once a row from the reductions of depth `depth`.
     fn row_steps(&mut self, depth: usize) -> Vec<Step> {
-        let rows = (0..self.fused.instrs.len()).filter(|&i| {
-            self.level[i] == Level::Row && self.depth[i] == depth && !matches!(self.fused.instrs[i], Instr::Reduce { .. })
-        });
+        let rows = (0..self.fused.instrs.len())
+            .filter(|&i| self.level[i] == Level::Row && self.depth[i] == depth && !matches!(self.fused.instrs[i], Instr::Reduce { .. }));
         let mut steps: Vec<Step> = rows.map(|i| self.step(i, &mut Vec::new(), &mut SmallVec::new())).collect();
         self.assign(&mut steps);
         steps
@@ -422,7 +451,8 @@ impl<'a> Builder<'a> {
         // All slots without an owner may be used: they belong to other lists of steps.
         let mut free: Vec<Slot> = (0..self.slots.len()).filter(|s| !self.fixed.contains(&Some(*s))).collect();
         for (k, step) in steps.iter_mut().enumerate() {
-            let mut done: SmallVec<[usize; 8]> = step.inputs().iter().copied().filter(|&v| last[v] == k && self.fixed[v].is_none()).collect();
+            let mut done: SmallVec<[usize; 8]> =
+                step.inputs().iter().copied().filter(|&v| last[v] == k && self.fixed[v].is_none()).collect();
             done.sort_unstable();
             done.dedup();
             step.inputs().iter_mut().for_each(|v| *v = slot[*v].expect("computed before it is read"));
