@@ -178,6 +178,12 @@ impl Device {
         self.0.pool.empty_cache();
     }
 
+    /// Makes the device behave as if it had been unplugged: its values are gone, every later use is an error.
+    #[doc(hidden)]
+    pub fn simulate_loss(&self) {
+        self.0.runtime.lose("simulated");
+    }
+
     /// Limits the bytes this device may reserve; `None` lifts the limit. More than that is [`Error::OutOfMemory`].
     pub fn set_memory_budget(&self, bytes: Option<usize>) {
         self.0.pool.set_budget(bytes);

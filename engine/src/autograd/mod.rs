@@ -6,6 +6,7 @@
 
 mod backward;
 mod function;
+mod gradcheck;
 mod hooks;
 mod modes;
 
@@ -18,6 +19,7 @@ use smallvec::SmallVec;
 
 pub use backward::{backward, grad};
 pub use function::{Function, FunctionCtx};
+pub use gradcheck::{GradCheck, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, Hooks};
 pub use modes::{GradMode, enable_grad, is_enabled, no_grad, scoped};
 

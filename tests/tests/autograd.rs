@@ -1,0 +1,552 @@
+//! Gradients against float64 differences, and what backward promises: accumulation, hooks, modes, threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use taper::autograd::{self, Function, FunctionCtx, GradCheck, enable_grad, gradcheck, gradgradcheck, no_grad};
+use taper::loss::{self, Reduction};
+use taper::{DType, Device, Result, Tensor};
+use taper_tests::{Rng, assert_close, for_each_device, read};
+
+type Call = fn(&[Tensor]) -> Result<Tensor>;
+
+/// Values away from the points where a function has no derivative.
+fn values(shape: &[usize], seed: u64, low: f64, high: f64) -> Result<Tensor> {
+    let mut rng = Rng(seed);
+    let n = shape.iter().product();
+    let t = Tensor::from_vec((0..n).map(|_| rng.uniform(low, high)).collect::<Vec<f64>>(), shape, &Device::cpu())?;
+    t.requires_grad_(true)?;
+    Ok(t)
+}
+
+/// Distinct values, half of them negative, none near 0: no ties, no kinks.
+fn distinct(shape: &[usize], seed: u64) -> Result<Tensor> {
+    let mut rng = Rng(seed);
+    let n: usize = shape.iter().product();
+    let mut list: Vec<f64> = (0..n).map(|i| (i as f64 + 0.6) / n as f64 * if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+    for i in (1..n).rev() {
+        list.swap(i, rng.below(i + 1));
+    }
+    let t = Tensor::from_vec(list, shape, &Device::cpu())?;
+    t.requires_grad_(true)?;
+    Ok(t)
+}
+
+fn ints(list: &[i64], shape: &[usize]) -> Result<Tensor> {
+    Tensor::from_vec(list.to_vec(), shape, &Device::cpu())
+}
+
+/// Checks every row of a table and names all that fail.
+fn check_all(table: &[(&str, Vec<Tensor>, Call)], check: impl Fn(Call, &[&Tensor]) -> Result<()>) {
+    let mut failures = Vec::new();
+    for (name, inputs, call) in table {
+        let inputs: Vec<&Tensor> = inputs.iter().collect();
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(*call, &inputs)));
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => failures.push(format!("{name}: {e}")),
+            Err(_) => failures.push(format!("{name}: panicked")),
+        }
+    }
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), table.len(), failures.join("\n"));
+}
+
+fn unary() -> Result<Vec<(&'static str, Vec<Tensor>, Call)>> {
+    let x = || Ok::<_, taper::Error>(vec![distinct(&[2, 3], 1)?]);
+    let positive = || Ok::<_, taper::Error>(vec![values(&[2, 3], 2, 0.3, 1.7)?]);
+    let above = || Ok::<_, taper::Error>(vec![values(&[2, 3], 3, 1.2, 2.5)?]);
+    Ok(vec![
+        ("neg", x()?, |x| x[0].neg()),
+        ("abs", x()?, |x| x[0].abs()),
+        ("exp", x()?, |x| x[0].exp()),
+        ("exp2", x()?, |x| x[0].exp2()),
+        ("expm1", x()?, |x| x[0].expm1()),
+        ("log", positive()?, |x| x[0].log()),
+        ("log2", positive()?, |x| x[0].log2()),
+        ("log10", positive()?, |x| x[0].log10()),
+        ("log1p", positive()?, |x| x[0].log1p()),
+        ("sqrt", positive()?, |x| x[0].sqrt()),
+        ("rsqrt", positive()?, |x| x[0].rsqrt()),
+        ("reciprocal", positive()?, |x| x[0].reciprocal()),
+        ("square", x()?, |x| x[0].square()),
+        ("sin", x()?, |x| x[0].sin()),
+        ("cos", x()?, |x| x[0].cos()),
+        ("tan", x()?, |x| x[0].tan()),
+        ("asin", x()?, |x| x[0].mul(0.8)?.asin()),
+        ("acos", x()?, |x| x[0].mul(0.8)?.acos()),
+        ("atan", x()?, |x| x[0].atan()),
+        ("sinh", x()?, |x| x[0].sinh()),
+        ("cosh", x()?, |x| x[0].cosh()),
+        ("tanh", x()?, |x| x[0].tanh()),
+        ("asinh", x()?, |x| x[0].asinh()),
+        ("acosh", above()?, |x| x[0].acosh()),
+        ("atanh", x()?, |x| x[0].mul(0.8)?.atanh()),
+        ("sigmoid", x()?, |x| x[0].sigmoid()),
+        ("relu", x()?, |x| x[0].relu()),
+        ("gelu", x()?, |x| x[0].gelu("none")),
+        ("gelu tanh", x()?, |x| x[0].gelu("tanh")),
+        ("silu", x()?, |x| x[0].silu()),
+        ("softplus", x()?, |x| x[0].softplus()),
+        ("elu", x()?, |x| x[0].elu(1.3)),
+        ("leaky_relu", x()?, |x| x[0].leaky_relu(0.2)),
+        ("hardtanh", x()?, |x| x[0].mul(2.0)?.hardtanh(-0.55, 0.55)),
+        ("clamp", x()?, |x| x[0].clamp(Some(-0.5), Some(0.72))),
+        ("erf", x()?, |x| x[0].erf()),
+        ("erfc", x()?, |x| x[0].erfc()),
+        ("floor", x()?, |x| x[0].floor()?.add(&x[0])),
+        ("frac", positive()?, |x| x[0].frac()),
+        ("sign", x()?, |x| x[0].sign()?.mul(&x[0])),
+    ])
+}
+
+fn binary() -> Result<Vec<(&'static str, Vec<Tensor>, Call)>> {
+    let two = |a: &[usize], b: &[usize]| Ok::<_, taper::Error>(vec![values(a, 4, 0.3, 1.5)?, values(b, 5, 0.4, 1.6)?]);
+    Ok(vec![
+        ("add broadcast", two(&[2, 3], &[3])?, |x| x[0].add(&x[1])),
+        ("sub broadcast", two(&[2, 1], &[1, 3])?, |x| x[0].sub(&x[1])),
+        ("mul broadcast", two(&[3], &[2, 3])?, |x| x[0].mul(&x[1])),
+        ("mul itself", two(&[3], &[])?, |x| x[0].mul(&x[0])?.mul(&x[1])),
+        ("div", two(&[2, 3], &[2, 1])?, |x| x[0].div(&x[1])),
+        ("pow", two(&[2, 3], &[3])?, |x| x[0].pow(&x[1])),
+        ("pow number", two(&[2, 3], &[])?, |x| x[0].pow(2.5)?.mul(&x[1])),
+        ("number minus", two(&[2, 3], &[])?, |x| (2.0 - &x[0]).mul(&x[1])),
+        ("maximum", vec![distinct(&[2, 3], 6)?, distinct(&[2, 3], 17)?.mul(0.9)?.detach()?], |x| x[0].maximum(&x[1])),
+        ("minimum", two(&[2, 3], &[2, 3])?, |x| x[0].minimum(&x[1])),
+        ("atan2", two(&[2, 3], &[3])?, |x| x[0].atan2(&x[1])),
+        ("fmod", two(&[2, 3], &[])?, |x| x[0].mul(3.1)?.fmod(0.7)?.add(&x[1])),
+        ("remainder", two(&[2, 3], &[])?, |x| x[0].mul(-3.1)?.remainder(0.7)?.add(&x[1])),
+        ("lerp", two(&[2, 3], &[2, 3])?, |x| x[0].lerp(&x[1], 0.3)),
+        ("where", two(&[2, 3], &[2, 3])?, |x| x[0].where_(&Tensor::from_vec(vec![true, false, true], [3], &Device::cpu())?, &x[1])),
+        ("masked_fill", two(&[2, 3], &[])?, |x| {
+            x[0].masked_fill(&Tensor::from_vec(vec![true, false, true], [3], &Device::cpu())?, 2.0)?.mul(&x[1])
+        }),
+    ])
+}
+
+fn reductions() -> Result<Vec<(&'static str, Vec<Tensor>, Call)>> {
+    let x = || Ok::<_, taper::Error>(vec![distinct(&[2, 3, 2], 7)?]);
+    let norm = || Ok::<_, taper::Error>(vec![distinct(&[3, 4], 8)?, values(&[4], 9, 0.5, 1.5)?, values(&[4], 10, -1.0, 1.0)?]);
+    Ok(vec![
+        ("sum", x()?, |x| x[0].sum([0, 2])),
+        ("sum keepdim", x()?, |x| x[0].sum_keepdim(1)?.mul(&x[0])),
+        ("sum all", x()?, |x| x[0].sum_all()?.square()),
+        ("mean", x()?, |x| x[0].mean(1)?.square()),
+        ("prod", x()?, |x| x[0].prod(1)),
+        ("prod all", vec![values(&[3], 11, 0.5, 1.5)?], |x| x[0].prod_all()),
+        ("amax", x()?, |x| x[0].amax([1, 2])),
+        ("amin", x()?, |x| x[0].amin(0)),
+        ("max dim", x()?, |x| Ok(x[0].max(1)?.0)),
+        ("min all", x()?, |x| x[0].min_all()),
+        ("var", x()?, |x| x[0].var([0, 1], 1.0)),
+        ("std", x()?, |x| x[0].std(1, 0.0)),
+        ("norm 2", x()?, |x| x[0].norm(2.0, [1, 2], false)),
+        ("norm 1", x()?, |x| x[0].norm(1.0, .., false)),
+        ("logsumexp", x()?, |x| x[0].logsumexp([0, 2])),
+        ("softmax", x()?, |x| x[0].softmax(1)),
+        ("log_softmax", x()?, |x| x[0].log_softmax(-1)),
+        ("layer_norm", norm()?, |x| x[0].layer_norm(&[4], Some(&x[1]), Some(&x[2]), 1e-3)),
+        ("layer_norm plain", x()?, |x| x[0].layer_norm(&[3, 2], None, None, 1e-3)),
+        ("softmax of scaled", norm()?, |x| x[0].mul(&x[1])?.add(&x[2])?.softmax(-1)),
+    ])
+}
+
+fn views() -> Result<Vec<(&'static str, Vec<Tensor>, Call)>> {
+    let x = || Ok::<_, taper::Error>(vec![distinct(&[2, 3, 4], 12)?]);
+    let two = || Ok::<_, taper::Error>(vec![distinct(&[2, 3], 13)?, distinct(&[2, 3], 14)?]);
+    Ok(vec![
+        ("reshape", x()?, |x| x[0].reshape([6, -1])?.square()),
+        ("reshape of permuted", x()?, |x| x[0].permute([2, 0, 1])?.reshape([4, 6])?.square()),
+        ("permute", x()?, |x| x[0].permute([1, 2, 0])?.square()),
+        ("transpose", x()?, |x| x[0].transpose(0, -1)?.square()),
+        ("expand", vec![distinct(&[2, 1, 3], 15)?], |x| x[0].expand([2, 2, 4, 3])?.square()),
+        ("slice step", x()?, |x| x[0].slice(2, 1, 4, 2)?.square()),
+        ("slice of slice", x()?, |x| x[0].slice(1, 1, 3, 1)?.slice(2, 0, 3, 2)?.square()),
+        ("select", x()?, |x| x[0].select(1, -1)?.square()),
+        ("flip", x()?, |x| x[0].flip([0, 2])?.mul(&x[0])),
+        ("squeeze", vec![distinct(&[2, 1, 3], 16)?], |x| x[0].squeeze(1)?.square()),
+        ("unsqueeze", x()?, |x| x[0].unsqueeze(1)?.square()),
+        ("movedim", x()?, |x| x[0].movedim([0], [2])?.square()),
+        ("diagonal", vec![distinct(&[3, 4], 17)?], |x| x[0].diagonal(1, 0, 1)?.square()),
+        ("unfold", vec![distinct(&[5], 18)?], |x| x[0].unfold(0, 3, 1)?.square()),
+        ("as_strided", vec![distinct(&[6], 19)?], |x| x[0].as_strided(&[2, 3], &[1, 2], 0)?.square()),
+        ("contiguous", x()?, |x| x[0].transpose(0, 1)?.contiguous()?.square()),
+        ("split", x()?, |x| Ok(x[0].split(2, 2)?[1].square()?)),
+        ("chunk", x()?, |x| x[0].chunk(2, 1)?[0].square()),
+        ("cat", two()?, |x| Tensor::cat(&[&x[0], &x[1], &x[0]], 1)?.square()),
+        ("stack", two()?, |x| Tensor::stack(&[&x[0], &x[1]], 1)?.square()),
+        ("pad", two()?, |x| x[0].pad([1, 2], "constant", 0.5)?.square()?.sum_all()?.mul(&x[1])),
+        ("roll", two()?, |x| x[0].roll([1], [1])?.mul(&x[1])),
+        ("repeat", two()?, |x| x[0].repeat([2, 2])?.square()),
+        ("tril", two()?, |x| x[0].tril(0)?.mul(&x[1])),
+        ("gather", x()?, |x| x[0].gather(1, &ints(&[0, 2, 2, 1], &[1, 1, 4])?)?.square()),
+        ("index_select", x()?, |x| x[0].index_select(2, &ints(&[3, 0, 3], &[3])?)?.square()),
+        ("scatter", two()?, |x| x[0].scatter(1, &ints(&[2, 0], &[2, 1])?, &x[1].slice(1, 0, 1, 1)?)?.square()),
+        ("scatter_add", two()?, |x| x[0].scatter_add(1, &ints(&[2, 0, 2, 1, 1, 1], &[2, 3])?, &x[1])?.square()),
+        ("index_add", two()?, |x| x[0].index_add(0, &ints(&[1, 1], &[2])?, &x[1])?.square()),
+        ("i", x()?, |x| x[0].i((1, .., 1..3))?.square()),
+        ("i tensor", x()?, |x| x[0].i((.., &ints(&[2, 0, 2], &[3])?, 1))?.square()),
+        ("slice_assign", two()?, |x| x[0].slice_assign((.., 1..3), &x[1].slice(1, 0, 2, 1)?)?.square()),
+        ("index_put add", two()?, |x| x[0].index_put((&ints(&[1, 1], &[2])?,), &x[1], true)?.square()),
+        ("embedding", vec![distinct(&[4, 3], 20)?], |x| x[0].embedding(&ints(&[1, 3, 1], &[3])?, None)?.square()),
+        ("take", x()?, |x| x[0].take(&ints(&[23, 0, 5, 0], &[2, 2])?)?.square()),
+    ])
+}
+
+fn products() -> Result<Vec<(&'static str, Vec<Tensor>, Call)>> {
+    let of = |shapes: &[&[usize]]| shapes.iter().enumerate().map(|(i, s)| distinct(s, 30 + i as u64)).collect::<Result<Vec<_>>>();
+    let logits = || distinct(&[3, 4], 40);
+    Ok(vec![
+        ("matmul", of(&[&[2, 3], &[3, 4]])?, |x| x[0].matmul(&x[1])),
+        ("matmul vector", of(&[&[2, 3], &[3]])?, |x| x[0].matmul(&x[1])),
+        ("matmul vectors", of(&[&[3], &[3]])?, |x| x[0].matmul(&x[1])),
+        ("matmul batched", of(&[&[2, 2, 3], &[3, 2]])?, |x| x[0].matmul(&x[1])),
+        ("matmul broadcast", of(&[&[2, 1, 2, 3], &[2, 3, 2]])?, |x| x[0].matmul(&x[1])),
+        ("matmul transposed", of(&[&[3, 2], &[4, 3]])?, |x| x[0].t()?.matmul(&x[1].t()?)),
+        ("bmm", of(&[&[2, 2, 3], &[2, 3, 2]])?, |x| x[0].bmm(&x[1])),
+        ("linear", of(&[&[2, 3], &[4, 3], &[4]])?, |x| x[0].linear(&x[1], Some(&x[2]))),
+        ("linear relu", of(&[&[2, 3], &[4, 3], &[4]])?, |x| x[0].linear(&x[1], Some(&x[2]))?.relu()),
+        ("outer", of(&[&[2], &[3]])?, |x| x[0].outer(&x[1])),
+        ("addmm", of(&[&[2, 2], &[2, 3], &[3, 2]])?, |x| x[0].addmm(&x[1], &x[2], 0.5, 2.0)),
+        ("einsum", of(&[&[2, 3], &[3, 4, 2]])?, |x| Tensor::einsum("ij,jki->ik", &[&x[0], &x[1]])),
+        ("conv1d", of(&[&[1, 2, 5], &[3, 2, 3], &[3]])?, |x| x[0].conv1d(&x[1], Some(&x[2]), 2, 1, 1, 1)),
+        ("conv2d", of(&[&[1, 2, 4, 4], &[2, 2, 3, 3], &[2]])?, |x| x[0].conv2d(&x[1], Some(&x[2]), 1, 1, 1, 1)),
+        ("conv2d grouped", of(&[&[1, 2, 4, 4], &[2, 1, 2, 2]])?, |x| x[0].conv2d(&x[1], None, 2, 0, 1, 2)),
+        ("conv2d dilated", of(&[&[1, 1, 5, 5], &[1, 1, 2, 2]])?, |x| x[0].conv2d(&x[1], None, 1, 0, 2, 1)),
+        ("conv_transpose2d", of(&[&[1, 2, 2, 2], &[2, 1, 3, 3], &[1]])?, |x| x[0].conv_transpose2d(&x[1], Some(&x[2]), 2, 1, 1, 1, 1)),
+        ("max_pool2d", of(&[&[1, 1, 4, 4]])?, |x| x[0].max_pool2d(2, 2, 0, 1, false)),
+        ("avg_pool2d", of(&[&[1, 1, 4, 4]])?, |x| x[0].avg_pool2d(2, 1, 1, false, true, None)),
+        ("adaptive_avg_pool2d", of(&[&[1, 1, 5, 4]])?, |x| x[0].adaptive_avg_pool2d([2, 3])),
+        ("attention", of(&[&[1, 2, 3, 2], &[1, 2, 4, 2], &[1, 2, 4, 2]])?, |x| {
+            x[0].scaled_dot_product_attention(&x[1], &x[2], None, 0.0, false, None)
+        }),
+        ("attention causal", of(&[&[1, 1, 3, 2], &[1, 1, 3, 2], &[1, 1, 3, 2]])?, |x| {
+            x[0].scaled_dot_product_attention(&x[1], &x[2], None, 0.0, true, Some(0.7))
+        }),
+        ("cross_entropy", vec![logits()?], |x| loss::cross_entropy(&x[0], &ints(&[1, 3, 0], &[3])?)),
+        ("nll_loss", vec![logits()?], |x| loss::nll_loss(&x[0].log_softmax(1)?, &ints(&[1, 3, 0], &[3])?, None, -100, Reduction::Mean)),
+        ("mse_loss", of(&[&[2, 3], &[2, 3]])?, |x| loss::mse_loss(&x[0], &x[1], Reduction::Mean)),
+        ("l1_loss", of(&[&[2, 3]])?, |x| loss::l1_loss(&x[0], &x[0].detach()?.neg()?, Reduction::Sum)),
+        ("smooth_l1_loss", of(&[&[2, 3]])?, |x| loss::smooth_l1_loss(&x[0], &x[0].zeros_like()?, 0.37, Reduction::Mean)),
+        ("huber_loss", of(&[&[2, 3]])?, |x| loss::huber_loss(&x[0], &x[0].zeros_like()?, 0.37, Reduction::None)),
+        ("bce with logits", of(&[&[2, 3]])?, |x| loss::binary_cross_entropy_with_logits(&x[0], &x[0].detach()?.gt(0)?.to_dtype(DType::F64)?, None, None, Reduction::Mean)),
+    ])
+}
+
+fn in_place() -> Result<Vec<(&'static str, Vec<Tensor>, Call)>> {
+    let two = || Ok::<_, taper::Error>(vec![distinct(&[2, 3], 50)?, distinct(&[2, 3], 51)?]);
+    Ok(vec![
+        ("add_", two()?, |x| {
+            let y = x[0].mul(2.0)?;
+            y.add_(&x[1])?.mul_(&x[0])?;
+            y.square()
+        }),
+        ("saved value survives", two()?, |x| {
+            let y = x[0].exp()?;
+            let z = y.mul(&x[1])?;
+            y.mul_(3.0)?;
+            z.add(&y)
+        }),
+        ("write through a view", two()?, |x| {
+            let y = x[0].square()?;
+            y.select(0, 1)?.mul_(&x[1].select(0, 0)?)?;
+            y.square()
+        }),
+        ("write through a strided view", two()?, |x| {
+            let y = x[0].square()?;
+            y.t()?.slice(0, 0, 3, 2)?.copy_(&x[1].t()?.slice(0, 1, 3, 1)?)?;
+            y.mul(&x[0])
+        }),
+        ("view sees a later write", two()?, |x| {
+            let y = x[0].square()?;
+            let row = y.select(0, 1)?;
+            y.mul_(&x[1])?;
+            row.square()
+        }),
+        ("view of a view", two()?, |x| {
+            let y = x[0].square()?;
+            let view = y.reshape([3, 2])?.slice(0, 1, 3, 1)?.t()?;
+            view.tanh_()?;
+            y.mul(&x[1])
+        }),
+        ("fill_ cuts the gradient", two()?, |x| {
+            let y = x[0].mul(&x[1])?;
+            y.slice(1, 0, 2, 1)?.fill_(1.0)?;
+            y.square()
+        }),
+        ("set", two()?, |x| {
+            let y = x[0].mul(1.0)?;
+            y.set((0, ..), &x[1].i((1, ..))?)?;
+            y.square()
+        }),
+    ])
+}
+
+fn all() -> Result<Vec<(&'static str, Vec<Tensor>, Call)>> {
+    Ok([unary()?, binary()?, reductions()?, views()?, products()?, in_place()?].into_iter().flatten().collect())
+}
+
+#[test]
+fn gradients_agree_with_differences() -> Result<()> {
+    check_all(&all()?, |f, x| gradcheck(f, x));
+    Ok(())
+}
+
+#[test]
+fn second_derivatives_agree_with_differences() -> Result<()> {
+    let names = [
+        "exp", "log", "sqrt", "rsqrt", "reciprocal", "square", "sin", "tan", "atan", "tanh", "sigmoid", "gelu", "gelu tanh", "silu", "softplus", "elu", "erf",
+        "asin", "acosh", "add broadcast", "mul broadcast", "mul itself", "div", "pow", "pow number", "atan2", "where", "maximum", "sum", "sum keepdim", "mean", "prod", "amax",
+        "var", "std", "norm 2", "logsumexp", "softmax", "log_softmax", "layer_norm", "softmax of scaled", "reshape of permuted", "expand", "slice of slice", "flip", "unfold",
+        "cat", "gather", "scatter_add", "index_select", "slice_assign", "i tensor", "matmul", "matmul broadcast", "linear", "linear relu", "einsum", "conv2d", "conv_transpose2d",
+        "avg_pool2d", "max_pool2d", "attention", "attention causal", "cross_entropy", "mse_loss", "bce with logits", "add_", "write through a strided view", "view sees a later write",
+    ];
+    let table: Vec<_> = all()?.into_iter().filter(|(name, ..)| names.contains(name)).collect();
+    assert_eq!(table.len(), names.len());
+    check_all(&table, |f, x| GradCheck { atol: 1e-4, ..GradCheck::default() }.check_twice(f, x));
+    Ok(())
+}
+
+#[test]
+fn gradcheck_finds_a_wrong_gradient() -> Result<()> {
+    #[derive(Clone)]
+    struct Wrong;
+    impl Function for Wrong {
+        fn forward(&self, _: &FunctionCtx, x: &[Tensor]) -> Result<Tensor> {
+            x[0].square()
+        }
+        fn backward(&self, _: &FunctionCtx, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+            Ok(vec![Some(dy.mul(1.9)?)])
+        }
+    }
+    let x = values(&[2], 1, 0.5, 1.0)?;
+    let e = gradcheck(|x| Wrong.apply(&[&x[0]]), &[&x]).unwrap_err().to_string();
+    assert!(e.contains("differences give"), "{e}");
+    let single = Tensor::new([1.0], &Device::cpu())?;
+    single.requires_grad_(true)?;
+    let e = gradcheck(|x| x[0].exp(), &[&single]).unwrap_err().to_string();
+    assert!(e.contains("f32") && e.contains("f64"), "{e}");
+    assert!(gradcheck(|x| x[0].exp(), &[&x.detach()?]).is_err());
+    assert!(gradgradcheck(|x| x[0].sin(), &[&x]).is_ok());
+    Ok(())
+}
+
+// ---- what backward promises -------------------------------------------------------------------
+
+fn leaf(device: &Device, v: &[f32]) -> Result<Tensor> {
+    let t = Tensor::from_vec(v.to_vec(), [v.len()], device)?;
+    t.requires_grad_(true)?;
+    Ok(t)
+}
+
+fn grad_of(t: &Tensor) -> Vec<f64> {
+    t.grad().map(|g| read(&g).unwrap_or_default()).unwrap_or_default()
+}
+
+#[test]
+fn gradients_accumulate_until_they_are_dropped() {
+    for_each_device(|d| {
+        let x = leaf(d, &[1.0, 2.0])?;
+        for k in 1..=3 {
+            x.square()?.sum_all()?.backward()?;
+            assert_eq!(grad_of(&x), [2.0 * k as f64, 4.0 * k as f64]);
+        }
+        let handle = x.grad().unwrap();
+        x.sum_all()?.backward()?;
+        // As in PyTorch, a handle to the gradient sees what is added to it.
+        assert_eq!(read(&handle)?, [7.0, 13.0]);
+        x.zero_grad();
+        assert!(x.grad().is_none());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_graph_is_let_go_unless_it_is_retained() {
+    for_each_device(|d| {
+        let x = leaf(d, &[3.0])?;
+        let y = x.mul(&x)?.sum_all()?;
+        y.backward_with(None, true, false)?;
+        y.backward()?;
+        assert_eq!(grad_of(&x), [12.0]);
+        let e = y.backward().unwrap_err().to_string();
+        assert!(e.contains("retain_graph"), "{e}");
+        Ok(())
+    });
+}
+
+#[test]
+fn gradients_of_gradients() {
+    for_each_device(|d| {
+        let x = leaf(d, &[2.0])?;
+        let y = x.pow(4.0)?.sum_all()?;
+        let mut dy = y;
+        for expected in [32.0, 48.0, 48.0, 24.0] {
+            dy = autograd::grad(&[&dy], &[&x], &[None], true, true)?[0].clone().unwrap().sum_all()?;
+            assert_close(&dy, &[expected], 1e-4, 0.0);
+        }
+        assert!(x.grad().is_none(), "autograd::grad leaves .grad alone");
+        // A penalty on the gradient's length, as in WGAN-GP.
+        let w = leaf(d, &[0.5, -1.0])?;
+        let out = w.tanh()?.sum_all()?;
+        let g = autograd::grad(&[&out], &[&w], &[None], true, true)?[0].clone().unwrap();
+        g.square()?.sum_all()?.backward()?;
+        let expected: Vec<f64> = [0.5f64, -1.0].iter().map(|w| -4.0 * w.tanh() * (1.0 - w.tanh().powi(2)).powi(2)).collect();
+        assert_close(&w.grad().unwrap(), &expected, 1e-4, 1e-5);
+        Ok(())
+    });
+}
+
+#[test]
+fn inputs_that_are_not_reached_have_no_gradient() -> Result<()> {
+    let d = Device::cpu();
+    let (x, z) = (leaf(&d, &[1.0])?, leaf(&d, &[2.0])?);
+    let found = autograd::grad(&[&x.exp()?.sum_all()?], &[&x, &z], &[None], false, false)?;
+    assert!(found[0].is_some() && found[1].is_none());
+    // The gradient by an intermediate value.
+    let y = x.mul(3.0)?;
+    let loss = y.square()?.sum_all()?;
+    let by = autograd::grad(&[&loss], &[&y, &x], &[None], false, false)?;
+    assert_eq!((read(by[0].as_ref().unwrap())?, read(by[1].as_ref().unwrap())?), (vec![6.0], vec![18.0]));
+    Ok(())
+}
+
+#[test]
+fn modes_nest_and_end() -> Result<()> {
+    let x = leaf(&Device::cpu(), &[1.0])?;
+    no_grad(|| -> Result<()> {
+        assert!(!autograd::is_enabled());
+        assert!(!x.exp()?.requires_grad());
+        enable_grad(|| -> Result<()> {
+            assert!(x.exp()?.requires_grad());
+            no_grad(|| assert!(!autograd::is_enabled()));
+            assert!(autograd::is_enabled());
+            Ok(())
+        })?;
+        assert!(!autograd::is_enabled());
+        Ok(())
+    })?;
+    assert!(autograd::is_enabled());
+    let _ = std::panic::catch_unwind(|| no_grad(|| panic!("inside")));
+    assert!(autograd::is_enabled(), "a panic ends the scope");
+    // Another thread's mode is its own.
+    no_grad(|| std::thread::scope(|s| s.spawn(|| assert!(autograd::is_enabled())).join())).unwrap();
+    Ok(())
+}
+
+#[test]
+fn hooks_see_and_replace_the_whole_gradient() -> Result<()> {
+    let x = leaf(&Device::cpu(), &[2.0])?;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (count, list) = (calls.clone(), seen.clone());
+    let handle = x.register_hook(move |g| {
+        count.fetch_add(1, Ordering::Relaxed);
+        list.lock().unwrap().push(g.item::<f32>()?);
+        Ok(Some(g.mul(10.0)?))
+    })?;
+    // Three ways lead to x; the hook sees their sum, once.
+    x.mul(&x)?.add(&x)?.sum_all()?.backward()?;
+    assert_eq!((calls.load(Ordering::Relaxed), seen.lock().unwrap().clone()), (1, vec![5.0]));
+    assert_eq!(grad_of(&x), [50.0]);
+    handle.remove();
+    x.zero_grad();
+    x.sum_all()?.backward()?;
+    assert_eq!(grad_of(&x), [1.0]);
+    // On an intermediate value.
+    let y = x.mul(3.0)?;
+    y.register_hook(|g| Ok(Some(g.neg()?)))?;
+    y.retain_grad()?;
+    x.zero_grad();
+    y.add(&y)?.sum_all()?.backward()?;
+    assert_eq!((grad_of(&x), grad_of(&y)), (vec![-6.0], vec![-2.0]));
+    assert!(x.detach()?.register_hook(|_| Ok(None)).is_err());
+    // An error in a hook is backward's error.
+    x.register_hook(|g| g.reshape([7]).map(Some))?;
+    assert!(x.exp()?.sum_all()?.backward().is_err());
+    Ok(())
+}
+
+#[test]
+fn functions_of_the_user() {
+    #[derive(Clone)]
+    struct Scale(f64);
+    impl Function for Scale {
+        fn forward(&self, ctx: &FunctionCtx, x: &[Tensor]) -> Result<Tensor> {
+            ctx.save_for_backward(&[&x[0], &x[1]]);
+            x[0].mul(&x[1])?.mul(self.0)
+        }
+        fn backward(&self, ctx: &FunctionCtx, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+            let x = ctx.saved_tensors();
+            Ok(vec![Some(dy.mul(&x[1])?.mul(self.0)?), Some(dy.mul(&x[0])?.mul(self.0)?)])
+        }
+    }
+    for_each_device(|d| {
+        let (x, y) = (leaf(d, &[1.0, 2.0])?, leaf(d, &[3.0, 4.0])?);
+        let z = Scale(2.0).apply(&[&x, &y])?;
+        assert!(z.requires_grad());
+        z.sum_all()?.backward()?;
+        assert_eq!((grad_of(&x), grad_of(&y)), (vec![6.0, 8.0], vec![2.0, 4.0]));
+        Ok(())
+    });
+}
+
+#[test]
+fn an_in_place_change_keeps_what_was_saved() {
+    for_each_device(|d| {
+        let x = leaf(d, &[1.0, 2.0])?;
+        let y = x.exp()?;
+        let z = y.mul(&x)?;
+        no_grad(|| y.zero_().map(drop))?;
+        z.sum_all()?.backward()?;
+        let expected: Vec<f64> = [1.0f64, 2.0].iter().map(|x| x.exp() * (1.0 + x)).collect();
+        assert_close(&x.grad().unwrap(), &expected, 1e-4, 0.0);
+        // The parameter itself may change under no_grad between forward and backward.
+        let w = leaf(d, &[3.0])?;
+        let loss = w.square()?.sum_all()?;
+        no_grad(|| w.add_(1.0).map(drop))?;
+        loss.backward()?;
+        assert_eq!(grad_of(&w), [6.0]);
+        assert!(w.add_(1.0).is_err(), "a leaf changes only under no_grad");
+        assert_eq!(read(&w)?, [4.0]);
+        Ok(())
+    });
+}
+
+#[test]
+fn threads_run_backward_at_once() {
+    for_each_device(|d| {
+        let w = leaf(d, &[0.5, -0.25, 2.0])?;
+        let threads = 4;
+        let rounds = 8;
+        std::thread::scope(|s| {
+            let handles: Vec<_> = (0..threads)
+                .map(|_| {
+                    s.spawn(|| -> Result<()> {
+                        for _ in 0..rounds {
+                            let own = leaf(&w.device().clone(), &[1.0, 2.0, 3.0])?;
+                            w.mul(&own)?.sum_all()?.backward()?;
+                            assert_eq!(grad_of(&own), [0.5, -0.25, 2.0]);
+                        }
+                        Ok(())
+                    })
+                })
+                .collect();
+            handles.into_iter().try_for_each(|h| h.join().unwrap())
+        })?;
+        let n = (threads * rounds) as f64;
+        assert_eq!(grad_of(&w), [n, 2.0 * n, 3.0 * n]);
+        Ok(())
+    });
+}
+
+#[test]
+fn one_graph_serves_several_threads() -> Result<()> {
+    let x = leaf(&Device::cpu(), &[1.0, 2.0])?;
+    let y = x.square()?.sum_all()?;
+    std::thread::scope(|s| {
+        let handles: Vec<_> = (0..4).map(|_| s.spawn(|| y.backward_with(None, true, false))).collect();
+        handles.into_iter().try_for_each(|h| h.join().unwrap())
+    })?;
+    assert_eq!(grad_of(&x), [8.0, 16.0]);
+    Ok(())
+}
