@@ -173,6 +173,11 @@ impl Device {
         self.0.pool.stats()
     }
 
+    /// Starts a new measurement of the peak, as `torch.cuda.reset_peak_memory_stats`.
+    pub fn reset_peak_memory(&self) {
+        self.0.pool.reset_peak();
+    }
+
     /// Returns unused reserved buffers to the system.
     pub fn empty_cache(&self) {
         self.0.pool.empty_cache();
