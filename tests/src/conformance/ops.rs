@@ -19,6 +19,12 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     }
     let mut maker = Maker::new(file, device);
     let (mut args, kwargs) = (maker.list(&sample["args"])?, maker.kwargs(&sample["kwargs"])?);
+    if name.ends_with("item__")
+        && let (Some(Json::Array(_)), Some(index)) = (sample["args"].get(1), args.get_mut(1))
+    {
+        // A list is one index of integers; a tuple is several indices.
+        *index = Value::List(vec![index.clone()]);
+    }
     if is_inplace(&name)
         && let Some(Value::Tensor(x)) = args.first()
     {

@@ -250,60 +250,12 @@ impl FromValue for On {
     }
 }
 
-/// A tensor or a number.
-#[derive(Clone)]
-pub(super) enum Other {
-    Tensor(Tensor),
-    Number(Scalar),
-}
-
-impl Other {
-    /// `alpha * self`, where `alpha` may only be of the kind the result is: PyTorch's rule.
-    pub fn times(self, alpha: Scalar, op: &'static str, input: &Tensor) -> Result<Other> {
-        let float = input.dtype().is_float()
-            || matches!(&self, Other::Tensor(t) if t.dtype().is_float())
-            || matches!(self, Other::Number(Scalar::Float(_)));
-        let boolean = input.dtype() == DType::Bool && matches!(&self, Other::Tensor(t) if t.dtype() == DType::Bool);
-        match alpha {
-            Scalar::Float(_) if !float => return Err(Error::argument(op, "alpha must be an integer where no operand is a float")),
-            Scalar::Bool(_) if !boolean => return Err(Error::argument(op, "alpha may only be a bool where both operands are")),
-            _ => {}
-        }
-        Ok(match self {
-            _ if alpha == Scalar::Int(1) => self,
-            Other::Tensor(t) => Other::Tensor(t.mul(alpha)?),
-            Other::Number(Scalar::Float(f)) => Other::Number(Scalar::Float(f * alpha.as_f64())),
-            Other::Number(n) => Other::Number(match alpha {
-                Scalar::Float(a) => Scalar::Float(n.as_f64() * a),
-                a => Scalar::Int(n.as_i64().wrapping_mul(a.as_i64())),
-            }),
-        })
-    }
-
-    /// As a tensor of no dimensions where it is a number.
-    pub fn tensor(self, device: &Device) -> Result<Tensor> {
-        match self {
-            Other::Tensor(t) => Ok(t),
-            Other::Number(n) => Tensor::full([], n, device),
-        }
-    }
-}
-
-impl FromValue for Other {
+impl FromValue for Operand {
     const WHAT: &'static str = "a tensor or a number";
     fn from_value(v: Value, device: &Device) -> Option<Self> {
         match v {
-            Value::Tensor(t) => Some(Other::Tensor(t)),
-            v => Scalar::from_value(v, device).map(Other::Number),
-        }
-    }
-}
-
-impl From<Other> for Operand {
-    fn from(other: Other) -> Operand {
-        match other {
-            Other::Tensor(t) => t.into(),
-            Other::Number(n) => n.into(),
+            Value::Tensor(t) => Some(Operand::Tensor(t)),
+            v => Scalar::from_value(v, device).map(Operand::Scalar),
         }
     }
 }

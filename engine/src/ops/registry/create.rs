@@ -51,6 +51,13 @@ operators! {
         Tensor::randint(low, high, input.shape(), options_of(&input, dtype, device));
     "bernoulli"(input: Tensor) input.bernoulli();
 
+    "clone"(input: Tensor) input.clone_data();
+    "item"(input: Tensor) match input.dtype() {
+        DType::Bool => input.item::<bool>().map(Scalar::Bool),
+        d if d.is_float() => input.item::<f64>().map(Scalar::Float),
+        DType::U64 => input.item::<u64>().map(Scalar::UInt),
+        _ => input.item::<i64>().map(Scalar::Int),
+    };
     "to"(input: Tensor, dtype: DType, non_blocking: bool = false, copy: bool = false) {
         let _ = (non_blocking, copy);
         input.to_dtype(dtype)

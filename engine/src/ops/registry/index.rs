@@ -26,13 +26,13 @@ operators! {
     };
     "argwhere"(input: Tensor) input.nonzero();
     "masked_select"(input: Tensor, mask: Tensor) input.masked_select(&mask);
-    "__getitem__"(input: Tensor, index: Value) input.i(index_parts(index)?);
+    "__getitem__"(input: Tensor, index: Value) input.i(index_parts(index, &input)?);
     "__setitem__"(input: Tensor, index: Value, value: Value) {
         let value = match value {
             Value::Tensor(t) => t,
             v => Tensor::full([], scalar(v)?, (input.dtype(), input.device()))?,
         };
-        input.set(index_parts(index)?, &value).cloned()
+        input.set(index_parts(index, &input)?, &value).cloned()
     };
     "index_put"(input: Tensor, indices: Vec<Option<Tensor>>, values: Tensor, accumulate: bool = false)
         input.index_put(put_parts(indices), &values, accumulate);
@@ -49,8 +49,8 @@ fn scalar(v: Value) -> Result<Scalar> {
     }
 }
 
-/// What stands between the brackets. A list outside a tuple is one index of integers.
-fn index_parts(index: Value) -> Result<Vec<IndexArg>> {
+/// What stands between the brackets: one part, or a list of parts. A list among the parts is an index of integers or a mask.
+fn index_parts(index: Value, input: &Tensor) -> Result<Vec<IndexArg>> {
     let parts = match index {
         Value::List(parts) => parts,
         one => vec![one],
@@ -62,6 +62,7 @@ fn index_parts(index: Value) -> Result<Vec<IndexArg>> {
             Value::None => IndexArg::NewAxis,
             Value::Ellipsis => IndexArg::Ellipsis,
             Value::Tensor(t) => IndexArg::Tensor(t),
+            Value::List(list) => IndexArg::Tensor(written(list, input)?),
             Value::Slice(start, end, step) => {
                 IndexArg::Slice(Slice { start: small(start), end: small(end), step: small(step).unwrap_or(1) })
             }
@@ -74,4 +75,16 @@ fn index_parts(index: Value) -> Result<Vec<IndexArg>> {
 /// `None` takes a whole dimension.
 fn put_parts(indices: Vec<Option<Tensor>>) -> Vec<IndexArg> {
     indices.into_iter().map(|t| t.map_or(IndexArg::from(..), IndexArg::Tensor)).collect()
+}
+
+/// The tensor of a list of positions or of a mask.
+fn written(list: Vec<Value>, input: &Tensor) -> Result<Tensor> {
+    let (shape, device) = ([list.len()], input.device());
+    if let Some(mask) = Vec::<bool>::from_value(Value::List(list.clone()), device) {
+        return Tensor::from_vec(mask, shape, device);
+    }
+    match Vec::<i64>::from_value(Value::List(list), device) {
+        Some(positions) => Tensor::from_vec(positions, shape, device),
+        None => Err(Error::argument("index", "a list in an index holds integers or bools")),
+    }
 }

@@ -1,10 +1,9 @@
 //! Methods that change their tensor; they return it.
 
-use super::convert::{FromValue, Other};
+use super::convert::FromValue;
 use super::operators;
-use crate::tensor::Tensor;
+use crate::tensor::{Operand, Tensor};
 
 operators! {
-    "clone"(input: Tensor) input.add(0);
-    "add_"(input: Tensor, other: Other) input.add_(other).cloned();
+    "add_"(input: Tensor, other: Operand) input.add_(other).cloned();
 }

@@ -14,6 +14,7 @@ fn reduction(name: &str, op: &'static str) -> Result<Reduction> {
         "mean" => Ok(Reduction::Mean),
         "sum" => Ok(Reduction::Sum),
         "none" => Ok(Reduction::None),
+        "batchmean" if op == "kl_div" => Ok(Reduction::BatchMean),
         other => Err(Error::argument(op, format!("reduction '{other}' is none of mean, sum, none"))),
     }
 }
@@ -102,6 +103,12 @@ operators! {
         reduction: String = "mean".into()) {
         let _ = (size_average, reduce);
         loss::binary_cross_entropy(&input, &target, weight.as_ref(), self::reduction(&reduction, "binary_cross_entropy")?)
+    };
+    "nn.functional.binary_cross_entropy_with_logits"(input: Tensor, target: Tensor, weight: Option<Tensor>, size_average: Option<bool>,
+        reduce: Option<bool>, reduction: String = "mean".into(), pos_weight: Option<Tensor>) {
+        let _ = (size_average, reduce);
+        let reduction = self::reduction(&reduction, "binary_cross_entropy_with_logits")?;
+        loss::binary_cross_entropy_with_logits(&input, &target, weight.as_ref(), pos_weight.as_ref(), reduction)
     };
     "nn.functional.kl_div"(input: Tensor, target: Tensor, size_average: Option<bool>, reduce: Option<bool>, reduction: String = "mean".into(),
         log_target: bool = false) {
