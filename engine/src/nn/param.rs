@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::autograd::no_grad;
+use crate::autograd::{Edge, no_grad};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -20,7 +20,7 @@ impl Param {
         if !value.dtype().is_float() {
             return Err(Error::dtype("Param", format!("only floating point tensors have gradients, this one is {}", value.dtype())));
         }
-        let leaf = value.detach()?;
+        let leaf = Tensor::from_value(value.value()?, Edge::None);
         leaf.requires_grad_(true)?;
         Ok(Param(leaf))
     }

@@ -14,6 +14,7 @@
 
 use super::optimizer::Rule;
 use super::state::ParamState;
+use crate::autograd::Edge;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::pack;
@@ -215,7 +216,7 @@ fn view_as(tensors: &[&Tensor], offsets: &[usize], slab: &Tensor) -> Result<()> 
 /// One tensor of all members' values, each at its offset.
 fn pack_members(members: &[Member], total: usize) -> Result<Tensor> {
     let offsets: Vec<usize> = members.iter().map(|m| m.offset).collect();
-    let parts = members.iter().map(|m| m.param.detach()?.contiguous()).collect::<Result<Vec<_>>>()?;
+    let parts = members.iter().map(|m| Tensor::from_value(m.param.value()?, Edge::None).contiguous()).collect::<Result<Vec<_>>>()?;
     pack(&parts.iter().collect::<Vec<_>>(), &offsets, total)
 }
 
