@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn bf16_rounds_as_half_does() {
-        let special = [0.0, -0.0, 1.0, 1.00390625, 1.01171875, f32::MAX, f32::INFINITY, f32::MIN_POSITIVE, 1e-40];
+        let special = [0.0, -0.0, 1.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, f32::MAX, f32::INFINITY, f32::MIN_POSITIVE, 1e-40];
         let random = (0..10_000u32).map(|i| f32::from_bits(i.wrapping_mul(2_654_435_761)));
         for x in special.into_iter().chain(random) {
             let (got, want) = (bf16::from_bits(narrow_bf16(x)), bf16::from_f32(x));

@@ -126,6 +126,9 @@ unsafe impl Send for Raw<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Raw<'_> {}
 
+/// What an operator reads, and what it writes.
+pub(super) type Operands<'a> = (SmallVec<[&'a [u8]; 4]>, &'a mut [u8]);
+
 impl<'a> Raw<'a> {
     /// Element `at`, `at + stride`, .. through `f` into `to`.
     #[inline(always)]
@@ -215,7 +218,7 @@ impl<'a> Raw<'a> {
     }
 
     /// Slices for a hand-written operator: what it reads, and what it writes, which may not overlap that.
-    pub fn operands(reads: &[(Raw<'a>, usize)], write: (Raw<'a>, usize)) -> Result<(SmallVec<[&'a [u8]; 4]>, &'a mut [u8])> {
+    pub fn operands(reads: &[(Raw<'a>, usize)], write: (Raw<'a>, usize)) -> Result<Operands<'a>> {
         write.0.check(write.1)?;
         let mut slices = SmallVec::new();
         for &(raw, bytes) in reads {

@@ -44,8 +44,8 @@ pub struct Cpu {
 
 #[derive(Debug)]
 enum Job {
-    Fused(Plan),
-    Compute(ComputePlan),
+    Fused(Box<Plan>),
+    Compute(Box<ComputePlan>),
     Copy { from: ValueId, to: ValueId, bytes: usize },
 }
 
@@ -182,8 +182,8 @@ impl Runtime for Cpu {
 
     fn compile(&self, kernels: &[Kernel], alias: &dyn Fn(ValueId) -> ValueId) -> Result<Box<dyn Program>> {
         let job = |kernel: &Kernel| match kernel {
-            Kernel::Fused(fused) => Job::Fused(Plan::new(fused, alias)),
-            Kernel::Compute(compute) => Job::Compute(ComputePlan::new(compute, alias)),
+            Kernel::Fused(fused) => Job::Fused(Box::new(Plan::new(fused, alias))),
+            Kernel::Compute(compute) => Job::Compute(Box::new(ComputePlan::new(compute, alias))),
             Kernel::Copy { from, to, numel, dtype } => Job::Copy { from: *from, to: *to, bytes: numel * dtype.size() },
         };
         let jobs: Vec<Job> = kernels.iter().map(job).collect();

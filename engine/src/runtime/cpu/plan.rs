@@ -9,7 +9,6 @@
 
 use smallvec::SmallVec;
 
-use super::tile::TILE;
 use crate::graph::kernel::{Access, Fused, Instr, RegId, ValueId};
 use crate::ops::{Class, Combine};
 
@@ -320,7 +319,7 @@ impl<'a> Builder<'a> {
     /// After which instruction a store happens: right after its value's, but in place only after everything is read.
     fn store_after(&self, store: usize) -> RegId {
         let reg = self.fused.stores[store].reg;
-        (reg + 1..self.fused.instrs.len()).filter(|&i| self.reads_target(i, store)).next_back().unwrap_or(reg)
+        (reg + 1..self.fused.instrs.len()).rfind(|&i| self.reads_target(i, store)).unwrap_or(reg)
     }
 
     // ---- whole rows ---------------------------------------------------------------------------
@@ -387,8 +386,8 @@ impl<'a> Builder<'a> {
             }
         }
         let (mut pass, mut spread) = (Pass::default(), SmallVec::new());
-        for i in 0..n {
-            if needed[i] {
+        for (i, needed) in needed.into_iter().enumerate() {
+            if needed {
                 let step = self.step(i, &mut pass.spreads, &mut spread);
                 pass.tile.push(step);
             }

@@ -164,7 +164,7 @@ impl Gpu {
                         let read = parking_lot::MutexGuard::unlocked(&mut flight, || self.download(from, w.dtype, w.first, w.numel));
                         inputs.push(self.wait(read)?);
                     }
-                    self.upload(to, op.kernel.output.dtype, &op.run(inputs)?)?;
+                    self.upload(to, op.kernel.output.dtype, &op.run(inputs, scalars)?)?;
                 }
             }
         }
