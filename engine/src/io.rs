@@ -1,79 +1,9 @@
 //! Files as bytes: reading and writing paths is `taper_native`'s business.
 
 use crate::device::Device;
-use crate::dtype::{DType, Element};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
-
-/// Applies a macro-like closure to the Rust type of an element type.
-macro_rules! with_element {
-    ($dtype:expr, $t:ident => $body:expr) => {
-        match $dtype {
-            DType::Bool => {
-                type $t = bool;
-                $body
-            }
-            DType::U8 => {
-                type $t = u8;
-                $body
-            }
-            DType::I8 => {
-                type $t = i8;
-                $body
-            }
-            DType::U16 => {
-                type $t = u16;
-                $body
-            }
-            DType::I16 => {
-                type $t = i16;
-                $body
-            }
-            DType::U32 => {
-                type $t = u32;
-                $body
-            }
-            DType::I32 => {
-                type $t = i32;
-                $body
-            }
-            DType::U64 => {
-                type $t = u64;
-                $body
-            }
-            DType::I64 => {
-                type $t = i64;
-                $body
-            }
-            DType::F16 => {
-                type $t = half::f16;
-                $body
-            }
-            DType::BF16 => {
-                type $t = half::bf16;
-                $body
-            }
-            DType::F32 => {
-                type $t = f32;
-                $body
-            }
-            DType::F64 => {
-                type $t = f64;
-                $body
-            }
-        }
-    };
-}
-
-/// The elements in row-major order and native byte order.
-pub(crate) fn to_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
-    with_element!(tensor.dtype(), T => Ok(T::write_bytes(&tensor.to_vec::<T>()?)))
-}
-
-/// A tensor of elements in row-major order and native byte order.
-pub(crate) fn from_bytes(bytes: &[u8], dtype: DType, shape: &[usize], device: &Device) -> Result<Tensor> {
-    with_element!(dtype, T => Tensor::from_vec(T::read_bytes(bytes), shape, device))
-}
 
 /// The [safetensors](https://huggingface.co/docs/safetensors) format: named tensors, and nothing that can run.
 pub mod safetensors {
@@ -82,7 +12,7 @@ pub mod safetensors {
 
     use safetensors::tensor::{Dtype, SafeTensors, View};
 
-    use super::{DType, Device, Error, Result, Tensor, from_bytes, to_bytes};
+    use super::{DType, Device, Error, Result, Tensor};
     use crate::nn::StateDict;
 
     const FORMAT: &str = "safetensors";
@@ -107,7 +37,7 @@ pub mod safetensors {
         let read = |(name, view): (String, ::safetensors::tensor::TensorView<'_>)| {
             let dtype =
                 dtype_of(view.dtype()).ok_or_else(|| Error::format(FORMAT, format!("{name} has the unknown type {:?}", view.dtype())))?;
-            let tensor = from_bytes(&to_native(view.data(), dtype), dtype, view.shape(), device)?;
+            let tensor = Tensor::from_bytes(&to_native(view.data(), dtype), dtype, view.shape(), device)?;
             Ok((name, tensor))
         };
         file.tensors().into_iter().map(read).collect()
@@ -134,7 +64,7 @@ pub mod safetensors {
 
     impl Blob {
         fn new(t: &Tensor) -> Result<Blob> {
-            Ok(Blob { dtype: stored_as(t.dtype()), shape: t.shape().to_vec(), bytes: to_native(&to_bytes(t)?, t.dtype()).into_owned() })
+            Ok(Blob { dtype: stored_as(t.dtype()), shape: t.shape().to_vec(), bytes: to_native(&t.to_bytes()?, t.dtype()).into_owned() })
         }
     }
 
@@ -207,7 +137,7 @@ pub mod safetensors {
             assert!(state.keys().eq(back.keys()));
             for (name, t) in &state {
                 assert_eq!((t.dtype(), t.shape()), (back[name].dtype(), back[name].shape()), "{name}");
-                assert_eq!(to_bytes(t).unwrap(), to_bytes(&back[name]).unwrap(), "{name}");
+                assert_eq!(t.to_bytes().unwrap(), back[name].to_bytes().unwrap(), "{name}");
             }
         }
 

@@ -4,7 +4,6 @@ use super::dataset::collect;
 use crate::device::Device;
 use crate::dtype::Element;
 use crate::error::{Error, Result};
-use crate::io::{from_bytes, to_bytes};
 use crate::tensor::Tensor;
 
 /// The batch of items of type `T`.
@@ -32,10 +31,10 @@ impl Collate for Tensor {
                 let (a, b) = ((first.dtype(), first.shape()), (t.dtype(), t.shape()));
                 return Err(Error::argument("collate", format!("item 0 is {} {:?}, item {i} is {} {:?}", a.0, a.1, b.0, b.1)));
             }
-            bytes.extend(to_bytes(t)?);
+            bytes.extend(t.to_bytes()?);
         }
         let shape = [&[items.len()], first.shape()].concat();
-        from_bytes(&bytes, first.dtype(), &shape, first.device())
+        Tensor::from_bytes(&bytes, first.dtype(), &shape, first.device())
     }
 }
 
@@ -44,7 +43,7 @@ macro_rules! numbers {
         impl Collate for $t {
             type Batch = Tensor;
             fn collate(items: Vec<$t>) -> Result<Tensor> {
-                from_bytes(&<$t>::write_bytes(&items), <$t>::DTYPE, &[items.len()], &Device::cpu())
+                Tensor::from_bytes(&<$t>::write_bytes(&items), <$t>::DTYPE, &[items.len()], &Device::cpu())
             }
         }
     )*};

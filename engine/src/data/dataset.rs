@@ -4,7 +4,6 @@ use super::collate::{Batch, Collate};
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::io::{from_bytes, to_bytes};
 use crate::tensor::Tensor;
 
 /// A finite collection of items.
@@ -73,7 +72,7 @@ impl<const N: usize> TensorDataset<N> {
             ));
         }
         let column =
-            |t: &Tensor| Ok(Column { dtype: t.dtype(), row: t.shape()[1..].to_vec(), bytes: to_bytes(t)?, device: t.device().clone() });
+            |t: &Tensor| Ok(Column { dtype: t.dtype(), row: t.shape()[1..].to_vec(), bytes: t.to_bytes()?, device: t.device().clone() });
         let columns: Vec<Column> = tensors.iter().map(column).collect::<Result<_>>()?;
         let columns = columns.try_into().map_err(|_| Error::argument("TensorDataset", "columns"))?;
         Ok(TensorDataset { columns, rows })
@@ -105,14 +104,14 @@ impl<const N: usize> Dataset for TensorDataset<N> {
 
     fn get(&self, index: usize) -> Result<[Tensor; N]> {
         self.check(index)?;
-        collect(self.columns.each_ref().map(|c| from_bytes(&c.rows(&[index]), c.dtype, &c.row, &c.device)))
+        collect(self.columns.each_ref().map(|c| Tensor::from_bytes(&c.rows(&[index]), c.dtype, &c.row, &c.device)))
     }
 
     fn batch(&self, indices: &[usize]) -> Result<[Tensor; N]> {
         indices.iter().try_for_each(|&i| self.check(i))?;
         collect(self.columns.each_ref().map(|c| {
             let shape = [&[indices.len()], &c.row[..]].concat();
-            from_bytes(&c.rows(indices), c.dtype, &shape, &c.device)
+            Tensor::from_bytes(&c.rows(indices), c.dtype, &shape, &c.device)
         }))
     }
 }

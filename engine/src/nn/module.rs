@@ -353,7 +353,7 @@ fn exchange<M: Module + ?Sized>(module: &mut M, convert: &dyn Fn(&Tensor) -> Res
         let param = Param::new(&no_grad(|| convert(&p))?)?;
         param.requires_grad_(p.requires_grad())?;
         if let Some(g) = p.grad() {
-            param.set_grad(Some(no_grad(|| convert(&g))?))?;
+            param.set_grad(Some(&no_grad(|| convert(&g))?))?;
         }
         new.params.insert(id(&p), param);
     }

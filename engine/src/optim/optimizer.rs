@@ -166,7 +166,7 @@ impl<R: Rule> Optimizer for Optim<R> {
     fn zero_grad(&self, set_to_none: bool) -> Result<()> {
         for p in self.groups.iter().flat_map(|g| &g.params) {
             match p.grad() {
-                Some(grad) if !set_to_none => p.set_grad(Some(no_grad(|| grad.zeros_like())?))?,
+                Some(grad) if !set_to_none => p.set_grad(Some(&no_grad(|| grad.zeros_like())?))?,
                 _ => p.zero_grad(),
             }
         }

@@ -62,7 +62,7 @@ fn agrees<R: Rule>(rule: &R, reference: Reference, absent: fn(usize, usize) -> b
             for (k, g) in grads.iter().enumerate() {
                 expected[i][k] = reference(expected[i][k], f64::from(*g), &mut states[i][k], counts[i]);
             }
-            p.set_grad(Some(Tensor::from_vec(grads, p.shape(), device)?))?;
+            p.set_grad(Some(&Tensor::from_vec(grads, p.shape(), device)?))?;
         }
         optimizer.step()?;
         for (p, e) in params.iter().zip(&expected) {
