@@ -147,8 +147,8 @@ pub trait Module: Send + Sync {
 
     /// Moves parameters and buffers, and the gradients, to a device.
     ///
-    /// A tensor's device never changes, so the module gets other tensors: build optimizers afterwards. Shared
-    /// parameters stay shared.
+    /// A tensor's device never changes, so the module gets other tensors (unless it is there already): build
+    /// optimizers afterwards. Shared parameters stay shared.
     ///
     /// # Errors
     /// A type the device does not have; out of memory.
@@ -350,7 +350,11 @@ fn snapshot(tensor: &Tensor) -> Tensor {
 fn exchange<M: Module + ?Sized>(module: &mut M, convert: &dyn Fn(&Tensor) -> Result<Tensor>) -> Result<()> {
     let mut new = Exchanged::default();
     for (_, p) in module.named_parameters() {
-        let param = Param::new(&no_grad(|| convert(&p))?)?;
+        let value = no_grad(|| convert(&p))?;
+        if value.ptr_eq(&p) {
+            continue;
+        }
+        let param = Param::new(&value)?;
         param.requires_grad_(p.requires_grad())?;
         if let Some(g) = p.grad() {
             param.set_grad(Some(&no_grad(|| convert(&g))?))?;
