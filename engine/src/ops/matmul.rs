@@ -117,20 +117,42 @@ pub(crate) trait Float:
 {
     const ZERO: Self;
     const ONE: Self;
+    const NEG_INFINITY: Self;
     fn from_f64(v: f64) -> Self;
+    fn exp(self) -> Self;
+    fn ln(self) -> Self;
+
+    /// `exp(x - by)` of a row; of minus infinity it is 0 whatever `by` is.
+    fn exp_minus(row: &mut [Self], by: Self) {
+        row.iter_mut().for_each(|v| *v = if *v == Self::NEG_INFINITY { Self::ZERO } else { (*v - by).exp() });
+    }
 }
 impl Float for f32 {
     const ZERO: f32 = 0.0;
     const ONE: f32 = 1.0;
+    const NEG_INFINITY: f32 = f32::NEG_INFINITY;
     fn from_f64(v: f64) -> f32 {
         v as f32
+    }
+    fn exp(self) -> f32 {
+        f32::exp(self)
+    }
+    fn ln(self) -> f32 {
+        f32::ln(self)
     }
 }
 impl Float for f64 {
     const ZERO: f64 = 0.0;
     const ONE: f64 = 1.0;
+    const NEG_INFINITY: f64 = f64::NEG_INFINITY;
     fn from_f64(v: f64) -> f64 {
         v
+    }
+    fn exp(self) -> f64 {
+        f64::exp(self)
+    }
+    fn ln(self) -> f64 {
+        f64::ln(self)
     }
 }
 
