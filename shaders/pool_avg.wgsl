@@ -4,7 +4,7 @@
 // as zeros).
 
 struct Params {
-    count: u32, at: u32, height: u32, width: u32, out_y: u32, out_x: u32,
+    count: u32, height: u32, width: u32, out_y: u32, out_x: u32,
     kernel_y: u32, kernel_x: u32, stride_y: u32, stride_x: u32, pad_y: u32, pad_x: u32,
     // What to divide by; 0: the number of elements.
     divisor: u32,
@@ -40,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let wx = window(ox, p.out_x, p.width, p.kernel_x, p.stride_x, p.pad_x);
     var sum = 0.0;
     for (var iy = wy.x; iy < wy.y; iy += 1u) {
-        let row = p.at + (plane * p.height + iy) * p.width;
+        let row = (plane * p.height + iy) * p.width;
         for (var ix = wx.x; ix < wx.y; ix += 1u) {
             sum += x(row + ix);
         }

@@ -4,7 +4,7 @@
 // Prelude: ADAPTIVE, INCLUDE_PAD, as there.
 
 struct Params {
-    count: u32, at: u32, height: u32, width: u32, out_y: u32, out_x: u32,
+    count: u32, height: u32, width: u32, out_y: u32, out_x: u32,
     kernel_y: u32, kernel_x: u32, stride_y: u32, stride_x: u32, pad_y: u32, pad_x: u32,
     divisor: u32,
 }
@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         let ny = counted(oy, p.out_y, p.height, p.kernel_y, p.stride_y, p.pad_y);
         for (var ox = wx.x; ox < wx.y; ox += 1u) {
             let nx = counted(ox, p.out_x, p.width, p.kernel_x, p.stride_x, p.pad_x);
-            sum += dy(p.at + (plane * p.out_y + oy) * p.out_x + ox) / f32(select(p.divisor, ny * nx, p.divisor == 0u));
+            sum += dy((plane * p.out_y + oy) * p.out_x + ox) / f32(select(p.divisor, ny * nx, p.divisor == 0u));
         }
     }
     store(i, sum);

@@ -4,7 +4,7 @@
 // Prelude: ADAPTIVE (1: windows share the image evenly, 0: kernel, stride, padding, dilation).
 
 struct Params {
-    count: u32, at: u32, height: u32, width: u32, out_y: u32, out_x: u32,
+    count: u32, height: u32, width: u32, out_y: u32, out_x: u32,
     kernel_y: u32, kernel_x: u32, stride_y: u32, stride_x: u32, pad_y: u32, pad_x: u32, dilation_y: u32, dilation_x: u32,
 }
 @group(1) @binding(0) var<uniform> p: Params;
@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let x0 = first(ox, p.out_x, p.width, p.stride_x, p.pad_x, p.dilation_x);
     let y1 = end(oy, p.out_y, p.height, p.kernel_y, p.stride_y, p.pad_y, p.dilation_y);
     let x1 = end(ox, p.out_x, p.width, p.kernel_x, p.stride_x, p.pad_x, p.dilation_x);
-    let base = p.at + plane * p.height * p.width;
+    let base = plane * p.height * p.width;
     var best = y0 * p.width + x0;
     var most = x(base + best);
     for (var iy = y0; iy < y1; iy += p.dilation_y) {

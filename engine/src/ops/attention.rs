@@ -35,6 +35,9 @@ pub(crate) struct AttentionQueryGrad(pub Scores);
 #[derive(Debug)]
 pub(crate) struct AttentionKeyGrad(pub Scores);
 
+/// All inputs of the gradients but `logsum` and `delta`.
+const STRIDED: u32 = !0b11_0000;
+
 impl Scores {
     fn key(&self, key: &mut Vec<u64>) {
         key.extend([self.causal as u64, self.scale.to_bits()]);
@@ -168,7 +171,7 @@ impl Compute for AttentionQueryGrad {
     }
 
     fn strided(&self) -> u32 {
-        u32::MAX
+        STRIDED
     }
 }
 
@@ -185,6 +188,6 @@ impl Compute for AttentionKeyGrad {
     }
 
     fn strided(&self) -> u32 {
-        u32::MAX
+        STRIDED
     }
 }

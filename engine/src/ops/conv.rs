@@ -200,10 +200,6 @@ impl Op for Conv2dWeightGrad {
     }
 }
 
-fn offsets(inputs: &[GpuOperand<'_>]) -> [usize; 2] {
-    [inputs[0].layout.offset, inputs[1].layout.offset]
-}
-
 impl Compute for Conv2d {
     fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
         match out.dtype {
@@ -213,7 +209,7 @@ impl Compute for Conv2d {
     }
 
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
-        gpu::forward(&self.0, &inputs[0].layout.shape, &inputs[1].layout.shape, &output.layout.shape, offsets(inputs), adapter)
+        gpu::forward(&self.0, &inputs[0].layout.shape, &inputs[1].layout.shape, &output.layout.shape, adapter)
     }
 
     fn epilogue(&self) -> bool {
@@ -230,7 +226,7 @@ impl Compute for Conv2dInputGrad {
     }
 
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
-        gpu::input_grad(&self.geometry, &inputs[0].layout.shape, &inputs[1].layout.shape, &output.layout.shape, offsets(inputs), adapter)
+        gpu::input_grad(&self.geometry, &inputs[0].layout.shape, &inputs[1].layout.shape, &output.layout.shape, adapter)
     }
 
     fn epilogue(&self) -> bool {
@@ -247,7 +243,7 @@ impl Compute for Conv2dWeightGrad {
     }
 
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
-        gpu::weight_grad(&self.geometry, &inputs[0].layout.shape, &inputs[1].layout.shape, &output.layout.shape, offsets(inputs), adapter)
+        gpu::weight_grad(&self.geometry, &inputs[0].layout.shape, &inputs[1].layout.shape, &output.layout.shape, adapter)
     }
 
     fn epilogue(&self) -> bool {

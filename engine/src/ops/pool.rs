@@ -75,8 +75,8 @@ impl Windows {
     }
 
     /// The part of the kernels' `Params` that is the same in all of them.
-    fn params(&self, count: usize, at: usize, size: [usize; 2]) -> Vec<u32> {
-        let mut params = vec![count as u32, at as u32, size[0] as u32, size[1] as u32];
+    fn params(&self, count: usize, size: [usize; 2]) -> Vec<u32> {
+        let mut params = vec![count as u32, size[0] as u32, size[1] as u32];
         params.extend([self.out, self.kernel, self.stride, self.padding].as_flattened().iter().map(|&v| v as u32));
         params
     }
@@ -145,7 +145,7 @@ impl Compute for MaxPoolIndices {
     }
 
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        let mut params = self.0.params(output.layout.numel(), inputs[0].layout.offset, size(&inputs[0].layout.shape));
+        let mut params = self.0.params(output.layout.numel(), size(&inputs[0].layout.shape));
         params.extend(self.0.dilation.map(|v| v as u32));
         launch("pool_max", vec![("ADAPTIVE", self.0.adaptive as u32)], "x", params)
     }
@@ -230,8 +230,8 @@ impl Average {
         vec![("ADAPTIVE", self.windows.adaptive as u32), ("INCLUDE_PAD", self.include_pad as u32)]
     }
 
-    fn params(&self, count: usize, at: usize, size: [usize; 2]) -> Vec<u32> {
-        let mut params = self.windows.params(count, at, size);
+    fn params(&self, count: usize, size: [usize; 2]) -> Vec<u32> {
+        let mut params = self.windows.params(count, size);
         params.push(self.divisor.unwrap_or(0) as u32);
         params
     }
@@ -305,7 +305,7 @@ impl Compute for AvgPool2d {
     }
 
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        launch("pool_avg", self.0.consts(), "x", self.0.params(output.layout.numel(), inputs[0].layout.offset, size(&inputs[0].layout.shape)))
+        launch("pool_avg", self.0.consts(), "x", self.0.params(output.layout.numel(), size(&inputs[0].layout.shape)))
     }
 
     fn epilogue(&self) -> bool {
@@ -321,8 +321,8 @@ impl Compute for AvgPool2dGrad {
         }
     }
 
-    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        launch("pool_avg_grad", self.average.consts(), "dy", self.average.params(output.layout.numel(), inputs[0].layout.offset, self.size))
+    fn gpu(&self, _: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
+        launch("pool_avg_grad", self.average.consts(), "dy", self.average.params(output.layout.numel(), self.size))
     }
 
     fn epilogue(&self) -> bool {

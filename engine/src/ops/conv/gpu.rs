@@ -20,13 +20,11 @@ struct Job {
     /// Steps of k each `outer` takes; 0: all.
     piece: usize,
     a: usize,
-    a_at: usize,
     a_row: usize,
     a_carry: isize,
     a_inner: usize,
     a_outer: usize,
     b: usize,
-    b_at: usize,
     b_inner: usize,
     b_outer: usize,
     size: [usize; 2],
@@ -53,8 +51,8 @@ impl Job {
         let jump = [16 / k_low / k_high, 16 / k_low % k_high, 16 % k_low];
         let launch = |first: [usize; 2], z0: usize, groups: [usize; 3]| {
             let mut params: Vec<u32> = [self.m, self.n, self.k, first[0], first[1], z0, self.inner, self.piece].map(|v| v as u32).into();
-            params.extend([self.a_at as u32, self.a_row as u32, self.a_carry as u32, self.a_inner as u32, self.a_outer as u32]);
-            params.extend([self.b_at as u32, self.b_inner as u32, self.b_outer as u32]);
+            params.extend([0, self.a_row as u32, self.a_carry as u32, self.a_inner as u32, self.a_outer as u32]);
+            params.extend([0, self.b_inner as u32, self.b_outer as u32]);
             params.extend([self.size[0], self.size[1], self.b_k, self.b_col].map(|v| v as u32));
             params.extend([k_high as u32, k_low as u32, self.k_step[0] as u32, self.k_step[1] as u32]);
             params.extend([self.col_digits[0].max(1), self.col_digits[1].max(1), self.col_step[0], self.col_step[1]].map(|v| v as u32));
@@ -103,8 +101,7 @@ fn pointwise(g: &Geometry, w: &[usize]) -> bool {
     w[2] * w[3] == 1 && g.stride == [1, 1] && g.padding == [0, 0]
 }
 
-/// `at`: where the inputs begin in their storage.
-pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], at: [usize; 2], adapter: &Adapter) -> Option<Launches> {
+pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], adapter: &Adapter) -> Option<Launches> {
     let (c, o, taps) = (w[1], w[0] / g.groups, w[2] * w[3]);
     let (plane, pixels) = (x[2] * x[3], y[2] * y[3]);
     if pointwise(g, w) {
@@ -113,8 +110,8 @@ pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], at: [
             n: pixels,
             k: c,
             batch: [x[0], g.groups].into_iter().collect(),
-            a: Side { input: 1, at: at[1], row: c as isize, col: 1, batch: [0, (o * c) as isize].into_iter().collect() },
-            b: Side { input: 0, at: at[0], row: plane as isize, col: 1, batch: [(x[1] * plane) as isize, (c * plane) as isize].into_iter().collect() },
+            a: Side { input: 1, at: 0, row: c as isize, col: 1, batch: [0, (o * c) as isize].into_iter().collect() },
+            b: Side { input: 0, at: 0, row: plane as isize, col: 1, batch: [(x[1] * plane) as isize, (c * plane) as isize].into_iter().collect() },
         };
         return product.launches(adapter, false);
     }
@@ -126,13 +123,11 @@ pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], at: [
         inner: g.groups,
         piece: 0,
         a: 1,
-        a_at: at[1],
         a_row: c * taps,
         a_carry: 0,
         a_inner: o * c * taps,
         a_outer: 0,
         b: 0,
-        b_at: at[0],
         b_inner: c * plane,
         b_outer: x[1] * plane,
         size: [x[2], x[3]],
@@ -150,7 +145,7 @@ pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], at: [
     Some(Launches { launches: job.launches(adapter, output), scratch: vec![] })
 }
 
-pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], at: [usize; 2], adapter: &Adapter) -> Option<Launches> {
+pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], adapter: &Adapter) -> Option<Launches> {
     let (c, o, taps) = (w[1], w[0] / g.groups, w[2] * w[3]);
     let (plane, pixels) = (dx[2] * dx[3], dy[2] * dy[3]);
     if pointwise(g, w) && plane == pixels {
@@ -159,8 +154,8 @@ pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], 
             n: pixels,
             k: o,
             batch: [dy[0], g.groups].into_iter().collect(),
-            a: Side { input: 1, at: at[1], row: 1, col: c as isize, batch: [0, (o * c) as isize].into_iter().collect() },
-            b: Side { input: 0, at: at[0], row: pixels as isize, col: 1, batch: [(dy[1] * pixels) as isize, (o * pixels) as isize].into_iter().collect() },
+            a: Side { input: 1, at: 0, row: 1, col: c as isize, batch: [0, (o * c) as isize].into_iter().collect() },
+            b: Side { input: 0, at: 0, row: pixels as isize, col: 1, batch: [(dy[1] * pixels) as isize, (o * pixels) as isize].into_iter().collect() },
         };
         return product.launches(adapter, false);
     }
@@ -172,14 +167,12 @@ pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], 
         inner: g.groups,
         piece: 0,
         a: 1,
-        a_at: at[1],
         a_row: taps,
         // From the last tap of one output channel to the first of the next.
         a_carry: (c * taps) as isize - taps as isize,
         a_inner: o * c * taps,
         a_outer: 0,
         b: 0,
-        b_at: at[0],
         b_inner: o * pixels,
         b_outer: dy[1] * pixels,
         size: [dy[2], dy[3]],
@@ -198,7 +191,7 @@ pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], 
 
 /// The sum over all pixels of all images is long and the result small: it is cut into pieces that are computed side by
 /// side into scratch memory and added up in order by a second kernel.
-pub(super) fn weight_grad(g: &Geometry, x: &[usize], dy: &[usize], dw: &[usize], at: [usize; 2], adapter: &Adapter) -> Option<Launches> {
+pub(super) fn weight_grad(g: &Geometry, x: &[usize], dy: &[usize], dw: &[usize], adapter: &Adapter) -> Option<Launches> {
     let (c, o, taps) = (dw[1], dw[0] / g.groups, dw[2] * dw[3]);
     let (plane, pixels) = (x[2] * x[3], dy[2] * dy[3]);
     let (m, n, k) = (o, c * taps, x[0] * pixels);
@@ -218,13 +211,11 @@ pub(super) fn weight_grad(g: &Geometry, x: &[usize], dy: &[usize], dw: &[usize],
         inner: g.groups,
         piece,
         a: 1,
-        a_at: at[1],
         a_row: pixels,
         a_carry: (dy[1] * pixels) as isize - pixels as isize,
         a_inner: o * pixels,
         a_outer: 0,
         b: 0,
-        b_at: at[0],
         b_inner: c * plane,
         b_outer: 0,
         size: [x[2], x[3]],

@@ -1,9 +1,15 @@
-//! Scaled dot-product attention.
+//! Scaled dot-product attention: shapes, masks, and which of two ways computes it.
+
+use smallvec::smallvec;
 
 use super::super::Tensor;
+use crate::autograd;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::shape::Shape;
+use crate::ops::{Attention, AttentionKeyGrad, AttentionQueryGrad, Grads, Scores, accumulated};
+use crate::shape::{Shape, broadcast, numel};
+
+const OP: &str = "scaled_dot_product_attention";
 
 /// Attention.
 impl Tensor {
@@ -13,10 +19,21 @@ impl Tensor {
     /// `mask` broadcasts to `[.., L, S]`: of `bool`, `true` lets attend; of floats, it is added. `causal` hides keys
     /// after the query's position, both counted from the start. `scale` is `1 / sqrt(D)` unless given. Fewer heads (third
     /// dimension from the right) in `key` and `value` than in the queries are each shared by a group of query heads.
-    /// A query that may attend to nothing gives zeros. `dropout` is the share of weights left out.
+    /// A query that may attend to nothing gives zeros.
+    ///
+    /// The scores are never stored: memory grows with `L + S`, forwards and backwards. Three cases do store them:
+    /// `dropout` (the share of weights left out), a mask that requires a gradient, and the gradient of a gradient.
     ///
     /// # Errors
     /// Shapes that do not fit, different or integer types, a mask together with `causal`.
+    ///
+    /// ```
+    /// # use taper::prelude::*; fn main() -> taper::Result<()> {
+    /// let q = Tensor::ones([1, 2, 3, 4], &Device::cpu())?;
+    /// let y = q.scaled_dot_product_attention(&q, &q, None, 0.0, true, None)?;
+    /// assert_eq!(y.shape(), [1, 2, 3, 4]);
+    /// # Ok(()) }
+    /// ```
     #[track_caller]
     pub fn scaled_dot_product_attention(
         &self,
@@ -27,81 +44,183 @@ impl Tensor {
         causal: bool,
         scale: Option<f64>,
     ) -> Result<Tensor> {
-        let op = "scaled_dot_product_attention";
         let (q, k, v) = (self.shape(), key.shape(), value.shape());
         let fits = q.len() >= 2 && k.len() >= 2 && v.len() >= 2 && q[q.len() - 1] == k[k.len() - 1] && k[k.len() - 2] == v[v.len() - 2];
         if !fits {
-            return Err(Error::argument(op, format!("queries {q:?}, keys {k:?} and values {v:?} do not fit each other")));
+            return Err(Error::argument(OP, format!("queries {q:?}, keys {k:?} and values {v:?} do not fit each other")));
         }
         if self.dtype() != key.dtype() || self.dtype() != value.dtype() || !self.dtype().is_float() {
-            return Err(Error::dtype(op, format!("needs floats of one type, not {}, {} and {}", self.dtype(), key.dtype(), value.dtype())));
+            return Err(Error::dtype(OP, format!("needs floats of one type, not {}, {} and {}", self.dtype(), key.dtype(), value.dtype())));
         }
         if causal && mask.is_some() {
-            return Err(Error::argument(op, "a mask and causal exclude each other"));
+            return Err(Error::argument(OP, "a mask and causal exclude each other"));
         }
         if let Some(m) = mask
             && m.dtype() != DType::Bool
             && m.dtype() != self.dtype()
         {
-            return Err(Error::dtype(op, format!("the mask should be bool or {}, not {}", self.dtype(), m.dtype())));
+            return Err(Error::dtype(OP, format!("the mask should be bool or {}, not {}", self.dtype(), m.dtype())));
         }
         if !(0.0..=1.0).contains(&dropout) {
-            return Err(Error::argument(op, format!("dropout must lie between 0 and 1, but is {dropout}")));
+            return Err(Error::argument(OP, format!("dropout must lie between 0 and 1, but is {dropout}")));
         }
-        let (key, value) = (shared_heads(op, key, q)?, shared_heads(op, value, q)?);
         let scale = scale.unwrap_or_else(|| 1.0 / (q[q.len() - 1] as f64).sqrt());
-        composed(self, &key, &value, mask, dropout, causal, scale)
+        let operands = Operands::new(self, key, value, mask, Scores { causal, scale })?;
+        let learned_mask = autograd::is_enabled() && operands.mask.as_ref().is_some_and(|m| m.edge().is_some());
+        // The kernels on GPUs keep rows of up to 256 features in private memory.
+        let wide = !self.device().is_cpu() && q[q.len() - 1].max(v[v.len() - 1]) > 256;
+        let y = if dropout > 0.0 || learned_mask || wide { operands.composed(dropout)? } else { operands.fused()? };
+        let heads = if operands.rank > 2 { 3 } else { 2 };
+        let shape: Shape = operands.lead.iter().chain(&y.shape()[4 - heads..]).copied().collect();
+        y.reshape(&shape[..])?.to_dtype(self.dtype())
     }
 }
 
-/// Each head of `t` repeated for its group of query heads, as a view.
-#[track_caller]
-fn shared_heads(op: &'static str, t: &Tensor, q: &[usize]) -> Result<Tensor> {
-    let s = t.shape();
-    let (Some(hd), Some(hq)) = (s.len().checked_sub(3), q.len().checked_sub(3)) else { return Ok(t.clone()) };
-    let (own, heads) = (s[hd], q[hq]);
-    if own == heads || own == 1 || heads == 1 {
-        return Ok(t.clone());
-    }
-    if heads % own != 0 {
-        return Err(Error::argument(op, format!("{heads} query heads cannot share {own} heads of keys and values")));
-    }
-    t.repeat_interleave(heads / own, hd as isize)
+/// Queries `[B, H, L, D]`, keys and values `[B, G, S, ..]` with `G` dividing `H`, a mask to add `[B, H, L, S]`.
+struct Operands {
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Option<Tensor>,
+    scores: Scores,
+    /// Of the operands as they came, and their dimensions before the heads.
+    rank: usize,
+    lead: Shape,
 }
 
-/// Attention out of its parts, with the matrix of scores: for dropout, and for the gradient of the gradient.
-#[track_caller]
-fn composed(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, dropout: f64, causal: bool, scale: f64) -> Result<Tensor> {
-    let dtype = q.dtype();
-    // Both sides get the root of the scale, which keeps f16 in range.
-    let root = scale.abs().sqrt();
-    let scores = q.mul(root)?.matmul(&k.mul(root * scale.signum())?.transpose(-2, -1)?)?;
-    let hidden = match mask {
-        Some(m) if m.dtype() == DType::Bool => Some(m.logical_not()?),
-        None if causal => {
-            let s = scores.shape();
-            let (l, n) = (s[s.len() - 2], s[s.len() - 1]);
-            let at = |n: usize| Tensor::arange(0, n, 1, (DType::I64, q.device()));
-            Some(at(n)?.gt(&at(l)?.unsqueeze(1)?)?)
+impl Operands {
+    #[track_caller]
+    fn new(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, scores: Scores) -> Result<Operands> {
+        let rank = q.rank().max(k.rank()).max(v.rank());
+        // At least heads, rows, features.
+        let heads = |t: &Tensor| t.shape().len().checked_sub(3).map_or(1, |d| t.shape()[d]);
+        let before = |t: &Tensor| Shape::from(&t.shape()[..t.rank().saturating_sub(3)]);
+        let lead = broadcast(OP, &broadcast(OP, &before(q), &before(k))?, &before(v))?;
+        let (hq, hk, hv) = (heads(q), heads(k), heads(v));
+        let own = if hk == hv || hv == 1 { hk } else { hv };
+        if (own != hk && hk != 1) || (hq != 1 && (own == 0 || hq % own != 0)) {
+            return Err(Error::argument(OP, format!("{hq} query heads cannot share {hk} heads of keys and {hv} of values")));
         }
-        _ => None,
-    };
-    let scores = match (&hidden, mask) {
-        (Some(hidden), _) => scores.masked_fill(hidden, f64::NEG_INFINITY)?,
-        (None, Some(m)) => scores.add(m)?,
-        (None, None) => scores,
-    };
-    let mut weights = scores.softmax(-1)?;
-    if mask.is_some() {
+        let h = if hq == 1 { own } else { hq };
+        let four = |t: &Tensor, heads: usize, last: &[usize]| -> Result<Tensor> {
+            let shape: Shape = lead.iter().copied().chain([heads]).chain(last.iter().copied()).collect();
+            t.expand(&shape[..])?.reshape([numel(&lead), heads, last[0], last[1]])
+        };
+        let last = |t: &Tensor| Shape::from(&t.shape()[t.rank() - 2..]);
+        let (l, s) = (last(q)[0], last(k)[0]);
+        let mask = mask.map(|m| -> Result<Tensor> {
+            let wide = accumulated(q.dtype());
+            let m = if m.dtype() == DType::Bool {
+                Tensor::zeros(m.shape(), (wide, m.device()))?.masked_fill(&m.logical_not()?, f64::NEG_INFINITY)?
+            } else {
+                m.to_dtype(wide)?
+            };
+            four(&m, h, &[l, s])
+        });
+        let mask = mask.transpose()?;
+        Ok(Operands { q: four(q, h, &last(q))?, k: four(k, own, &last(k))?, v: four(v, own, &last(v))?, mask, scores, rank, lead })
+    }
+
+    fn snapshot(&self) -> Result<Operands> {
+        let mask = self.mask.as_ref().map(Tensor::snapshot).transpose()?;
+        Ok(Operands { q: self.q.snapshot()?, k: self.k.snapshot()?, v: self.v.snapshot()?, mask, lead: self.lead.clone(), ..*self })
+    }
+
+    /// One kernel forwards, two backwards; what the gradient keeps is the operands, the result and one number a row.
+    #[track_caller]
+    fn fused(&self) -> Result<Tensor> {
+        let mut inputs = vec![&self.q, &self.k, &self.v];
+        inputs.extend(&self.mask);
+        let packed = Tensor::apply(Attention(self.scores), &inputs)?;
+        let &[b, h, l, _] = self.q.shape() else { return Err(Error::argument(OP, "needs four dimensions")) };
+        let e = self.v.shape()[3];
+        let result = move |packed: &Tensor| packed.narrow(0, 0, b * h * l * e)?.reshape([b, h, l, e]);
+        let y = result(&packed)?;
+        let saved = self.snapshot()?;
+        autograd::record_with(&y, "attention", &[&self.q, &self.k, &self.v], move |dy, needs| {
+            if autograd::is_enabled() {
+                return saved.composed_backward(dy);
+            }
+            let delta = dy.mul(&result(&packed)?)?.sum(-1)?;
+            let sums = packed.narrow(0, b * h * l * e, b * h * l)?.reshape([b, h, l])?;
+            let mut inputs = vec![&saved.q, &saved.k, &saved.v, dy, &sums, &delta];
+            inputs.extend(&saved.mask);
+            let dtype = saved.q.dtype();
+            let mut grads: Grads = smallvec![None, None, None];
+            if needs[0] {
+                grads[0] = Some(Tensor::apply(AttentionQueryGrad(saved.scores), &inputs)?.to_dtype(dtype)?);
+            }
+            if needs[1] || needs[2] {
+                let both = Tensor::apply(AttentionKeyGrad(saved.scores), &inputs)?;
+                let n = saved.k.numel();
+                grads[1] = Some(both.narrow(0, 0, n)?.reshape(saved.k.shape())?.to_dtype(dtype)?);
+                grads[2] = Some(both.narrow(0, n, saved.v.numel())?.reshape(saved.v.shape())?.to_dtype(dtype)?);
+            }
+            Ok(grads)
+        });
+        Ok(y)
+    }
+
+    /// Keys or values with a head for each query head, in the type sums are kept in.
+    #[track_caller]
+    fn wide(&self, t: &Tensor) -> Result<Tensor> {
+        let t = t.to_dtype(accumulated(t.dtype()))?;
+        let (&[b, h, ..], &[_, g, s, d]) = (self.q.shape(), t.shape()) else { return Ok(t) };
+        if g == h {
+            return Ok(t);
+        }
+        t.unsqueeze(2)?.expand([b, g, h / g, s, d])?.reshape([b, h, s, d])
+    }
+
+    /// The softmax of the scores, as a matrix.
+    #[track_caller]
+    fn weights(&self) -> Result<Tensor> {
+        let scores = self.wide(&self.q)?.matmul(&self.wide(&self.k)?.transpose(-2, -1)?)?.mul(self.scores.scale)?;
+        let Some(mask) = &self.mask else {
+            let hidden = self.scores.causal.then(|| self.later()).transpose()?;
+            return hidden.map_or_else(|| Ok(scores.clone()), |h| scores.masked_fill(&h, f64::NEG_INFINITY))?.softmax(-1);
+        };
+        let scores = scores.add(mask)?;
         // A row of nothing but minus infinity has no softmax: it attends to nothing.
         let empty = scores.amax_keepdim(-1)?.eq(f64::NEG_INFINITY)?;
-        weights = weights.masked_fill(&empty, 0.0)?;
+        scores.masked_fill(&empty, 0.0)?.softmax(-1)?.masked_fill(&empty, 0.0)
     }
-    if dropout > 0.0 {
-        let keep = Shape::from(weights.shape());
-        let kept = Tensor::rand(&keep[..], (DType::F32, q.device()))?.ge(dropout)?.to_dtype(dtype)?;
-        let up = if dropout < 1.0 { 1.0 / (1.0 - dropout) } else { 0.0 };
-        weights = weights.mul(&kept)?.mul(up)?;
+
+    /// `[L, S]`: the key comes after the query.
+    fn later(&self) -> Result<Tensor> {
+        let at = |n: usize| Tensor::arange(0, n, 1, (DType::I64, self.q.device()));
+        at(self.k.shape()[2])?.gt(&at(self.q.shape()[2])?.unsqueeze(1)?)
     }
-    weights.matmul(v)
+
+    /// Attention out of its parts, with the matrix of scores.
+    #[track_caller]
+    fn composed(&self, dropout: f64) -> Result<Tensor> {
+        let mut weights = self.weights()?;
+        if dropout > 0.0 {
+            let kept = Tensor::rand(weights.shape(), (DType::F32, self.q.device()))?.ge(dropout)?.to_dtype(weights.dtype())?;
+            let up = if dropout < 1.0 { 1.0 / (1.0 - dropout) } else { 0.0 };
+            weights = weights.mul(&kept)?.mul(up)?;
+        }
+        weights.matmul(&self.wide(&self.v)?)
+    }
+
+    /// The gradients as differentiable tensor code.
+    fn composed_backward(&self, dy: &Tensor) -> Result<Grads> {
+        let (q, k, v) = (self.wide(&self.q)?, self.wide(&self.k)?, self.wide(&self.v)?);
+        let p = self.weights()?;
+        let dp = dy.matmul(&v.transpose(-2, -1)?)?;
+        let ds = p.mul(&dp.sub(&dp.mul(&p)?.sum_keepdim(-1)?)?)?.mul(self.scores.scale)?;
+        // What a group of query heads shared collects from all of them.
+        let shared = |t: Tensor, like: &Tensor| -> Result<Tensor> {
+            let &[b, g, s, d] = like.shape() else { return Ok(t) };
+            let heads = t.shape()[1];
+            let t = if heads == g { t } else { t.reshape([b, g, heads / g, s, d])?.sum(2)? };
+            t.to_dtype(like.dtype())
+        };
+        Ok(smallvec![
+            Some(ds.matmul(&k)?.to_dtype(self.q.dtype())?),
+            Some(shared(ds.transpose(-2, -1)?.matmul(&q)?, &self.k)?),
+            Some(shared(p.transpose(-2, -1)?.matmul(dy)?, &self.v)?),
+        ])
+    }
 }
