@@ -69,7 +69,14 @@ fn run(outputs: &[&Tensor], grads: &[Option<&Tensor>], wanted: Option<&[&Tensor]
         };
         pass.deliver(&edge, seed)?;
     }
-    while let Some((_, (node, dy))) = pass.queue.pop_last() {
+    while let Some((_, (end, dy))) = pass.queue.pop_last() {
+        let node = match end {
+            End::Node(node) => node,
+            End::Leaf(leaf) => {
+                pass.arrive(&leaf, dy)?;
+                continue;
+            }
+        };
         let dy = node.hooks.run(dy)?;
         if let Some(targets) = &mut pass.wanted {
             targets.capture(key_of(&node), &dy)?;
@@ -95,9 +102,15 @@ fn run(outputs: &[&Tensor], grads: &[Option<&Tensor>], wanted: Option<&[&Tensor]
 
 #[derive(Default)]
 struct Pass {
-    /// Nodes whose gradient has arrived, by id: the last one has no consumer left that could add to it.
-    queue: BTreeMap<u64, (Arc<GradNode>, Tensor)>,
+    /// Nodes and leaves whose gradient has arrived, by id: the last one has no consumer left that could add to it.
+    queue: BTreeMap<u64, (End, Tensor)>,
     wanted: Option<Targets>,
+}
+
+/// Where a gradient waits for further parts of it.
+enum End {
+    Node(Arc<GradNode>),
+    Leaf(Tensor),
 }
 
 /// What identifies an edge's end: a leaf's slot or a gradient node.
@@ -124,23 +137,25 @@ impl Pass {
     }
 
     fn deliver(&mut self, edge: &Edge, grad: Tensor) -> Result<()> {
-        match edge {
-            Edge::None => Ok(()),
-            Edge::Leaf(leaf) => {
-                let grad = leaf.0.hooks.run(grad)?;
-                match &mut self.wanted {
-                    Some(targets) => targets.capture(Arc::as_ptr(&leaf.0) as *const () as usize, &grad),
-                    None => leaf.accumulate_grad(&grad),
-                }
-            }
-            Edge::Node(node) => {
-                let sum = match self.queue.remove(&node.id) {
-                    Some((_, before)) => before.add(&grad)?,
-                    None => grad,
-                };
-                self.queue.insert(node.id, (node.clone(), sum));
-                Ok(())
-            }
+        let (id, end) = match edge {
+            Edge::None => return Ok(()),
+            Edge::Leaf(leaf) => (leaf.0.id, End::Leaf(leaf.clone())),
+            Edge::Node(node) => (node.id, End::Node(node.clone())),
+        };
+        let sum = match self.queue.remove(&id) {
+            Some((_, before)) => before.add(&grad)?,
+            None => grad,
+        };
+        self.queue.insert(id, (end, sum));
+        Ok(())
+    }
+
+    /// The whole gradient of a leaf.
+    fn arrive(&mut self, leaf: &Tensor, grad: Tensor) -> Result<()> {
+        let grad = leaf.0.hooks.run(grad)?;
+        match &mut self.wanted {
+            Some(targets) => targets.capture(Arc::as_ptr(&leaf.0) as *const () as usize, &grad),
+            None => leaf.accumulate_grad(&grad),
         }
     }
 }

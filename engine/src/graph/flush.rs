@@ -1,7 +1,7 @@
 //! A flush: everything pending on a device becomes one plan.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::time::Instant;
@@ -58,19 +58,36 @@ impl Graph {
         self.run(device, Some(node))
     }
 
+    /// Computes everything pending on the node's device, or where that fails (there is not enough memory for all of it, say)
+    /// the node and what it needs.
+    pub fn compute(&self, node: &Arc<Node>) -> Result<()> {
+        if node.is_pending() {
+            // What fails may be somebody else's work; what concerns this node comes back below.
+            let _ = self.flush(&node.device);
+        }
+        if node.is_pending() { self.realize(&node.device, node) } else { Ok(()) }
+    }
+
     fn run(&self, device: &Device, only: Option<&Arc<Node>>) -> Result<()> {
         #[cfg(not(target_arch = "wasm32"))]
         let start = Instant::now();
-        // Transfers first, without this device's lock: they may flush other devices.
-        while let Some(transfer) = self.reachable(only).into_iter().find(|n| is_transfer(n)) {
-            run_transfer(device, &transfer)?;
-        }
-        let mut plans = self.plans.lock();
-        let nodes = self.reachable(only);
-        if nodes.is_empty() {
-            return Ok(());
-        }
-        let snapshot = Snapshot::take(nodes, only.is_none())?;
+        let (mut plans, snapshot) = loop {
+            // Transfers first, without this device's lock: they may flush other devices.
+            while let Some(transfer) = self.next_transfer(only) {
+                run_transfer(device, &transfer)?;
+            }
+            let plans = self.plans.lock();
+            // Nobody may add work while it is decided what nobody wants: another thread could queue a reader of a value and
+            // let go of the value, which would look like a temporary although its reader is missing here.
+            let mut pending = self.pending.lock();
+            let nodes = reachable(&mut pending, only);
+            if nodes.is_empty() {
+                return Ok(());
+            }
+            if !nodes.iter().any(|n| is_transfer(n)) {
+                break (plans, Snapshot::take(nodes, only.is_none())?);
+            }
+        };
         if snapshot.nodes.is_empty() {
             return Ok(());
         }
@@ -88,40 +105,42 @@ impl Graph {
         outcome
     }
 
-    /// Pending nodes that are wanted (by a holder, or `only`) and everything pending they are computed from, oldest first.
-    fn reachable(&self, only: Option<&Arc<Node>>) -> Vec<Arc<Node>> {
-        let mut stack: Vec<Arc<Node>> = match only {
-            Some(node) => vec![node.clone()],
-            None => {
-                let mut pending = self.pending.lock();
-                let roots = pending.iter().filter_map(|w| w.upgrade()).filter(|n| n.is_pending() && n.is_held()).collect();
-                // Unwanted nodes are either temporaries of the roots, or dead.
-                pending.retain(|w| w.strong_count() > 0);
-                roots
-            }
-        };
-        let mut seen: HashMap<u64, Arc<Node>> = HashMap::new();
-        while let Some(node) = stack.pop() {
-            if seen.contains_key(&node.id) {
-                continue;
-            }
-            if let State::Pending(inputs) = &*node.state.lock() {
-                // Another device's nodes are that device's business.
-                stack.extend(inputs.iter().map(|i| &i.node).filter(|n| n.device == node.device).cloned());
-            } else {
-                continue;
-            }
-            seen.insert(node.id, node);
-        }
-        let mut nodes: Vec<Arc<Node>> = seen.into_values().collect();
-        nodes.sort_unstable_by_key(|n| n.id);
-        nodes
+    fn next_transfer(&self, only: Option<&Arc<Node>>) -> Option<Arc<Node>> {
+        reachable(&mut self.pending.lock(), only).into_iter().find(|n| is_transfer(n))
     }
 
     /// Forgets nodes that are computed by now.
     pub(super) fn sweep(&self) {
         self.pending.lock().retain(|w| w.upgrade().is_some_and(|n| n.is_pending()));
     }
+}
+
+/// Pending nodes that are wanted (by a holder, or `only`) and everything pending they are computed from, oldest first.
+fn reachable(pending: &mut Vec<Weak<Node>>, only: Option<&Arc<Node>>) -> Vec<Arc<Node>> {
+    let mut stack: Vec<Arc<Node>> = match only {
+        Some(node) => vec![node.clone()],
+        None => {
+            // Unwanted nodes are either temporaries of wanted ones, or dead.
+            pending.retain(|w| w.strong_count() > 0);
+            pending.iter().filter_map(|w| w.upgrade()).filter(|n| n.is_pending() && n.is_held()).collect()
+        }
+    };
+    let mut seen: HashMap<u64, Arc<Node>> = HashMap::new();
+    while let Some(node) = stack.pop() {
+        if seen.contains_key(&node.id) {
+            continue;
+        }
+        if let State::Pending(inputs) = &*node.state.lock() {
+            // Another device's nodes are that device's business.
+            stack.extend(inputs.iter().map(|i| &i.node).filter(|n| n.device == node.device).cloned());
+        } else {
+            continue;
+        }
+        seen.insert(node.id, node);
+    }
+    let mut nodes: Vec<Arc<Node>> = seen.into_values().collect();
+    nodes.sort_unstable_by_key(|n| n.id);
+    nodes
 }
 
 fn is_transfer(node: &Node) -> bool {
@@ -165,12 +184,7 @@ impl Graph {
     /// Computes a node and starts reading the span of its storage that `layout` touches.
     pub fn start_download(&self, node: &Arc<Node>, layout: &Layout) -> Result<crate::runtime::ReadFuture> {
         let device = &node.device;
-        if node.is_pending() {
-            self.flush(device)?;
-        }
-        if node.is_pending() {
-            self.realize(device, node)?;
-        }
+        self.compute(node)?;
         let storage = match &*node.state.lock() {
             State::Ready(storage) => storage.clone(),
             State::Failed(e) => return Err(e.clone()),

@@ -23,6 +23,9 @@ use crate::shape::{Layout, Shape, numel};
 
 /// Instructions of one kernel: bounds the compile time of a shader and the registers of a tile.
 const MAX_NODES: usize = 96;
+/// Ways in which a kernel reads one node. Each is computed for itself, and halving a tensor again and again
+/// (`x[0::2] + x[1::2]`) doubles their number each time.
+const MAX_READS: usize = 4;
 /// Buffers of one kernel: what WebGPU guarantees.
 const MAX_BUFFERS: usize = 8;
 
@@ -106,6 +109,10 @@ impl Scheduler<'_> {
         match decision {
             Decision::Dead => {}
             Decision::Join(g) => {
+                // When an earlier join did not work out, the consumers may be elsewhere.
+                if self.consumers[i].iter().any(|&c| self.group_of[c] != Some(g)) {
+                    return None;
+                }
                 let merged = self.join(self.groups.get(g)?, i)?;
                 self.groups[g] = merged;
                 self.group_of[i] = Some(g);
@@ -209,7 +216,7 @@ impl Scheduler<'_> {
                 // Computing a node twice must be cheap, and so must computing it once for every place it is broadcast to.
                 let own = numel(&node.node.spec.shape);
                 let spread = rels.iter().any(|r| r.numel() > own) && !self.per_row(group, &rels);
-                if (rels.len() > 1 || spread) && map.cost() > 4 {
+                if rels.len() > MAX_READS || ((rels.len() > 1 || spread) && map.cost() > 4) {
                     return None;
                 }
                 merged.members.insert(p, rels);
@@ -239,6 +246,10 @@ impl Scheduler<'_> {
             Kind::Assign(_) | Kind::Transfer => return None,
         }
         if node.held && !storable(&merged, p, self.snapshot) {
+            return None;
+        }
+        // A packed type is written in whole words: neither rows nor epilogues do.
+        if node.held && (merged.inner.contains(&true) || matches!(merged.anchor, Anchor::Compute(_))) && self.packs(&merged) {
             return None;
         }
         (self.buffers(&merged) <= MAX_BUFFERS).then_some(merged)

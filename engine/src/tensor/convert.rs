@@ -94,9 +94,7 @@ impl Tensor {
     /// Whatever the computation reports.
     pub fn realize(&self) -> Result<&Self> {
         let value = self.value()?;
-        if value.node.is_pending() {
-            self.device().flush()?;
-        }
+        self.device().graph().compute(value.node.arc())?;
         match &*value.node.state.lock() {
             State::Failed(e) => Err(e.clone()),
             _ => Ok(self),
