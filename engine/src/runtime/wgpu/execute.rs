@@ -164,7 +164,8 @@ impl Gpu {
                         let read = parking_lot::MutexGuard::unlocked(&mut flight, || self.download(from, w.dtype, w.first, w.numel));
                         inputs.push(self.wait(read)?);
                     }
-                    self.upload(to, op.kernel.output.dtype, &op.run(inputs, scalars)?)?;
+                    let numbers: SmallVec<[Scalar; 4]> = op.kernel.scalars.iter().map(|s| scalars(s.node, s.index)).collect();
+                    self.upload(to, op.kernel.output.dtype, &op.run(inputs, &numbers)?)?;
                 }
             }
         }
