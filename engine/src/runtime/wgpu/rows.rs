@@ -392,14 +392,14 @@ impl<'a> Rows<'a> {
         if self.s.team > 1 {
             v = format!("team_{name}_{w}({v}, lane)");
         }
-        if is_arg(combine) {
-            v = format!("{}({v}.at)", alias(to)?);
-        } else if to == DType::Bool {
-            v = format!("VB({v} != {w}(0))");
-        } else {
-            // A change of class (a sum of bool) converts; otherwise this makes a vector of equal values again.
-            v = rounded(to, format!("{}({v})", alias(to)?));
-        }
+        // Equal values in all lanes again, then another class where the result has one (an index, a sum of bool).
+        let (v, class) = if is_arg(combine) { (format!("VU({v}.at)"), "VU") } else { (format!("{}({v})", accumulator(from)?), accumulator(from)?) };
+        let v = match alias(to)? {
+            "VB" => format!("{v} != {class}(0)"),
+            same if same == class => v,
+            other => format!("{other}({v})"),
+        };
+        let v = if is_arg(combine) { v } else { rounded(to, v) };
         define(out, "    ", f, r, v)
     }
 
