@@ -137,8 +137,12 @@ pub trait Element: Copy + Send + Sync + Default + PartialEq + std::fmt::Debug + 
     /// The nearest value of this type: floats round, integers truncate toward zero and wrap.
     fn from_scalar(s: Scalar) -> Self;
     fn to_scalar(self) -> Scalar;
-    /// The element's bytes in native order.
-    fn write_bytes(values: &[Self]) -> Vec<u8>;
+    /// The elements as bytes in native order.
+    fn as_bytes(values: &[Self]) -> &[u8];
+    /// A copy of the elements' bytes.
+    fn write_bytes(values: &[Self]) -> Vec<u8> {
+        Self::as_bytes(values).to_vec()
+    }
     /// Reads elements from bytes in native order; `bytes.len()` is a multiple of the size.
     fn read_bytes(bytes: &[u8]) -> Vec<Self>;
 }
@@ -161,6 +165,21 @@ impl Scalar {
             Scalar::UInt(u) => u as f64,
             Scalar::Float(f) => f,
         }
+    }
+
+    /// As an integer that holds them all: floats truncate toward zero and saturate.
+    pub(crate) fn as_i128(self) -> i128 {
+        match self {
+            Scalar::Bool(b) => b as i128,
+            Scalar::Int(i) => i as i128,
+            Scalar::UInt(u) => u as i128,
+            Scalar::Float(f) => f as i128,
+        }
+    }
+
+    /// An integer of 64 bits, signed if it can be.
+    pub(crate) fn from_i128(v: i128) -> Scalar {
+        i64::try_from(v).map_or(Scalar::UInt(v as u64), Scalar::Int)
     }
 
     /// As an integer: floats truncate toward zero and saturate.
@@ -202,6 +221,17 @@ impl Scalar {
     }
 }
 
+impl std::fmt::Display for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Scalar::Bool(b) => b.fmt(f),
+            Scalar::Int(i) => i.fmt(f),
+            Scalar::UInt(u) => u.fmt(f),
+            Scalar::Float(x) => x.fmt(f),
+        }
+    }
+}
+
 macro_rules! element_int {
     ($($t:ty, $d:ident, $variant:ident as $wide:ty;)*) => {$(
         impl Element for $t {
@@ -215,7 +245,7 @@ macro_rules! element_int {
                 }
             }
             fn to_scalar(self) -> Scalar { Scalar::$variant(self as $wide) }
-            fn write_bytes(v: &[Self]) -> Vec<u8> { bytemuck::cast_slice(v).to_vec() }
+            fn as_bytes(v: &[Self]) -> &[u8] { bytemuck::cast_slice(v) }
             fn read_bytes(b: &[u8]) -> Vec<Self> { bytemuck::allocation::pod_collect_to_vec(b) }
         }
         impl From<$t> for Scalar {
@@ -241,7 +271,7 @@ macro_rules! element_float {
             const DTYPE: DType = $d;
             fn from_scalar(s: Scalar) -> Self { $from(s.as_f64()) }
             fn to_scalar(self) -> Scalar { Scalar::Float($to(self)) }
-            fn write_bytes(v: &[Self]) -> Vec<u8> { bytemuck::cast_slice(v).to_vec() }
+            fn as_bytes(v: &[Self]) -> &[u8] { bytemuck::cast_slice(v) }
             fn read_bytes(b: &[u8]) -> Vec<Self> { bytemuck::allocation::pod_collect_to_vec(b) }
         }
         impl From<$t> for Scalar {
@@ -265,8 +295,8 @@ impl Element for bool {
     fn to_scalar(self) -> Scalar {
         Scalar::Bool(self)
     }
-    fn write_bytes(v: &[Self]) -> Vec<u8> {
-        v.iter().map(|&b| b as u8).collect()
+    fn as_bytes(v: &[Self]) -> &[u8] {
+        bytemuck::cast_slice(v)
     }
     fn read_bytes(b: &[u8]) -> Vec<Self> {
         b.iter().map(|&b| b != 0).collect()

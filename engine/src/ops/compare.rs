@@ -4,9 +4,7 @@
 //! assume that there is no NaN.
 
 use super::elementwise::*;
-use crate::error::Result;
 use crate::runtime::cpu::tile::Reg;
-use crate::tensor::Tensor;
 
 functions! { COMPARE bool;
     EQ "eq"(a, b) 1 [float a == b => "cmp_eq(a, b)", ints a == b => "a == b", bool a == b => "a == b"] [];

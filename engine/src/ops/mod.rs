@@ -30,6 +30,7 @@ pub(crate) use binary::*;
 pub(crate) use cast::*;
 pub(crate) use compare::*;
 pub(crate) use conv::*;
+pub(crate) use elementwise::Function;
 pub(crate) use gather::*;
 pub(crate) use matmul::*;
 pub(crate) use pack::pack;

@@ -221,3 +221,6 @@ fn scalar_of(bytes: &[u8], dtype: DType) -> crate::dtype::Scalar {
         DType::F64 => first::<f64>(bytes),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Tensors from data, and filled tensors.
 
+use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -35,6 +36,18 @@ impl From<Device> for TensorOptions {
 impl From<(DType, &Device)> for TensorOptions {
     fn from((dtype, device): (DType, &Device)) -> Self {
         TensorOptions { dtype: Some(dtype), device: device.clone() }
+    }
+}
+
+impl From<(DType, Device)> for TensorOptions {
+    fn from((dtype, device): (DType, Device)) -> Self {
+        TensorOptions { dtype: Some(dtype), device }
+    }
+}
+
+impl From<&TensorOptions> for TensorOptions {
+    fn from(options: &TensorOptions) -> Self {
+        options.clone()
     }
 }
 
@@ -114,38 +127,73 @@ pub(crate) fn reserve<T>(op: &'static str, n: usize) -> Result<Vec<T>> {
     Ok(v)
 }
 
-/// Host bytes of `values` as `dtype`.
-fn bytes_as<T: Element>(values: &[T], dtype: DType) -> Vec<u8> {
-    fn convert<T: Element, U: Element>(values: &[T]) -> Vec<u8> {
-        U::write_bytes(&values.iter().map(|v| U::from_scalar(v.to_scalar())).collect::<Vec<U>>())
+/// Host bytes of `values` as `dtype`; borrowed where nothing is to be converted.
+fn bytes_as<'a, T: Element>(op: &'static str, values: &'a [T], dtype: DType) -> Result<Cow<'a, [u8]>> {
+    fn convert<T: Element, U: Element>(op: &'static str, values: &[T]) -> Result<Cow<'static, [u8]>> {
+        let mut out = reserve(op, values.len() * size_of::<U>())?;
+        values.iter().for_each(|v| out.extend_from_slice(U::as_bytes(&[U::from_scalar(v.to_scalar())])));
+        Ok(Cow::Owned(out))
     }
     if dtype == T::DTYPE {
-        return T::write_bytes(values);
+        return Ok(Cow::Borrowed(T::as_bytes(values)));
     }
     match dtype {
-        DType::Bool => convert::<T, bool>(values),
-        DType::U8 => convert::<T, u8>(values),
-        DType::I8 => convert::<T, i8>(values),
-        DType::U16 => convert::<T, u16>(values),
-        DType::I16 => convert::<T, i16>(values),
-        DType::U32 => convert::<T, u32>(values),
-        DType::I32 => convert::<T, i32>(values),
-        DType::U64 => convert::<T, u64>(values),
-        DType::I64 => convert::<T, i64>(values),
-        DType::F16 => convert::<T, half::f16>(values),
-        DType::BF16 => convert::<T, half::bf16>(values),
-        DType::F32 => convert::<T, f32>(values),
-        DType::F64 => convert::<T, f64>(values),
+        DType::Bool => convert::<T, bool>(op, values),
+        DType::U8 => convert::<T, u8>(op, values),
+        DType::I8 => convert::<T, i8>(op, values),
+        DType::U16 => convert::<T, u16>(op, values),
+        DType::I16 => convert::<T, i16>(op, values),
+        DType::U32 => convert::<T, u32>(op, values),
+        DType::I32 => convert::<T, i32>(op, values),
+        DType::U64 => convert::<T, u64>(op, values),
+        DType::I64 => convert::<T, i64>(op, values),
+        DType::F16 => convert::<T, half::f16>(op, values),
+        DType::BF16 => convert::<T, half::bf16>(op, values),
+        DType::F32 => convert::<T, f32>(op, values),
+        DType::F64 => convert::<T, f64>(op, values),
     }
 }
 
-fn range_of<T: Element>(values: &[T]) -> Option<(i64, i64)> {
-    if !T::DTYPE.is_int() || T::DTYPE == DType::U64 {
-        return None;
+/// Smallest and largest of integers in native byte order; `None` for other types and for no elements.
+fn range_of(bytes: &[u8], dtype: DType) -> Option<(i64, i64)> {
+    macro_rules! range {
+        ($t:ty) => {{
+            let mut values = bytes.chunks_exact(size_of::<$t>()).map(|c| <$t>::from_ne_bytes(c.try_into().unwrap_or_default()));
+            let first = values.next()?;
+            let (low, high) = values.fold((first, first), |(low, high), v| (low.min(v), high.max(v)));
+            Some((low.try_into().unwrap_or(i64::MAX), high.try_into().unwrap_or(i64::MAX)))
+        }};
     }
-    let mut numbers = values.iter().map(|v| v.to_scalar().as_i64());
-    let first = numbers.next()?;
-    Some(numbers.fold((first, first), |(lo, hi), v| (lo.min(v), hi.max(v))))
+    match dtype {
+        DType::U8 => range!(u8),
+        DType::I8 => range!(i8),
+        DType::U16 => range!(u16),
+        DType::I16 => range!(i16),
+        DType::U32 => range!(u32),
+        DType::I32 => range!(i32),
+        DType::U64 => range!(u64),
+        DType::I64 => range!(i64),
+        DType::Bool | DType::F16 | DType::BF16 | DType::F32 | DType::F64 => None,
+    }
+}
+
+/// The type a device keeps integers in: a GPU has 32 bits for 64.
+pub(super) fn stored(dtype: DType, device: &Device) -> DType {
+    match dtype {
+        DType::I64 if !device.is_cpu() => DType::I32,
+        DType::U64 if !device.is_cpu() => DType::U32,
+        other => other,
+    }
+}
+
+/// Refuses 64-bit integers that do not fit the bits the device has for them.
+pub(super) fn check_wide(op: &'static str, dtype: DType, values: &[Scalar], device: &Device) -> Result<()> {
+    let kept = stored(dtype, device);
+    let Some((low, high)) = kept.int_range().filter(|_| kept != dtype) else { return Ok(()) };
+    match values.iter().find(|v| !(low..=high).contains(&v.as_i128())) {
+        Some(v) => Err(Error::dtype(op, format!("{v} does not fit the 32 bits that {device} has for {dtype}"))),
+        None => Ok(()),
+    }
 }
 
 impl Tensor {
@@ -204,8 +252,22 @@ impl Tensor {
         if n != values.len() {
             return Err(Error::argument(op, format!("a shape of {shape:?} has {n} elements, but {} were given", values.len())));
         }
-        let range = if dtype.is_int() { range_of(values) } else { None };
-        Tensor::upload(op, &bytes_as(values, dtype), Spec::new(dtype, shape), device, range)
+        let bytes = bytes_as(op, values, dtype)?;
+        Tensor::upload(op, &bytes, Spec::new(dtype, shape), device, range_of(&bytes, dtype))
+    }
+
+    /// A tensor of `shape` from its elements' bytes, in native order and row-major.
+    ///
+    /// # Errors
+    /// Another number of bytes than the shape takes; a `bool` that is neither 0 nor 1; a dtype the device does not
+    /// have; no memory.
+    #[track_caller]
+    pub fn from_bytes(bytes: &[u8], dtype: DType, shape: impl AsRef<[usize]>, device: &Device) -> Result<Tensor> {
+        const OP: &str = "from_bytes";
+        if dtype == DType::Bool && bytes.iter().any(|&b| b > 1) {
+            return Err(Error::argument(OP, "a bool must be 0 or 1"));
+        }
+        Tensor::upload(OP, bytes, Spec::new(dtype, shape.as_ref()), device, range_of(bytes, dtype))
     }
 
     /// A tensor over host bytes of its elements in native order.
@@ -240,7 +302,14 @@ impl Tensor {
     #[track_caller]
     fn filled(op: &'static str, shape: &[usize], value: Scalar, dtype: DType, device: &Device) -> Result<Tensor> {
         checked_numel(op, shape)?;
-        Tensor::compute(Arc::new(ops::Full { value, spec: Spec::new(dtype, shape) }), &[], device)
+        check_wide(op, dtype, &[value], device)?;
+        Tensor::source(ops::Full { value, spec: Spec::new(dtype, shape) }, device)
+    }
+
+    /// The result of an operator without inputs.
+    #[track_caller]
+    pub(crate) fn source(op: impl ops::Op, device: &Device) -> Result<Tensor> {
+        Tensor::compute(Arc::new(op), &[], device)
     }
 
     /// Zeros, f32 by default. Allocated on the device, without a host copy.
@@ -304,30 +373,39 @@ impl Tensor {
         if dtype == DType::Bool {
             return Err(Error::dtype(OP, "a sequence of bool does not exist"));
         }
-        if dtype.is_int() && !options.device.is_cpu() && n > 0 {
-            let last = start.as_i64() as i128 + (n as i128 - 1) * step.as_i64() as i128;
-            let (low, high) = if dtype.is_signed() { (i32::MIN as i128, i32::MAX as i128) } else { (0, u32::MAX as i128) };
-            for v in [start.as_i64() as i128, last] {
-                if v < low || v > high {
-                    return Err(Error::dtype(OP, format!("{v} does not fit the 32 bits that {} has for {dtype}", options.device)));
-                }
-            }
+        if integers && n > 0 {
+            let last = Scalar::from_i128(start.as_i128() + (n as i128 - 1) * step.as_i128());
+            check_wide(OP, dtype, &[start, last], &options.device)?;
         }
-        let (start, step) = if dtype.is_int() && !integers { (Scalar::Int(start.as_i64()), Scalar::Int(step.as_i64())) } else { (start, step) };
-        Tensor::compute(Arc::new(ops::Arange { start, step, spec: Spec::new(dtype, &[n]) }), &[], &options.device)
+        // Steps with a fraction add up before they are rounded to integers.
+        let steps = if dtype.is_int() && !integers { wide_float(&options.device) } else { dtype };
+        Tensor::source(ops::Arange { start, step, spec: Spec::new(steps, &[n]) }, &options.device)?.to_dtype(dtype)
     }
 
     /// `steps` numbers from `start` to `end`, both included, as `torch.linspace`.
     ///
     /// # Errors
-    /// As [`full`](Self::full); an integer dtype.
+    /// As [`full`](Self::full).
     #[track_caller]
     pub fn linspace(start: impl Into<Scalar>, end: impl Into<Scalar>, steps: usize, options: impl Into<TensorOptions>) -> Result<Tensor> {
-        const OP: &str = "linspace";
         let (start, end, options) = (start.into().as_f64(), end.into().as_f64(), options.into());
-        checked_numel(OP, &[steps])?;
-        let spec = Spec::new(options.dtype.unwrap_or(DType::F32), &[steps]);
-        Tensor::compute(Arc::new(ops::Linspace { spec, start, end }), &[], &options.device)
+        checked_numel("linspace", &[steps])?;
+        let dtype = options.dtype.unwrap_or(DType::F32);
+        let computed = if dtype.is_float() { dtype } else { wide_float(&options.device) };
+        let op = ops::Linspace { spec: Spec::new(computed, &[steps]), start, end };
+        Tensor::source(op, &options.device)?.to_dtype(dtype)
+    }
+
+    /// `steps` numbers from `base^start` to `base^end`, their logarithms evenly spaced, as `torch.logspace`.
+    ///
+    /// # Errors
+    /// As [`full`](Self::full).
+    #[track_caller]
+    pub fn logspace(start: impl Into<Scalar>, end: impl Into<Scalar>, steps: usize, base: f64, options: impl Into<TensorOptions>) -> Result<Tensor> {
+        let options = options.into();
+        let wide = wide_float(&options.device);
+        let exponents = Tensor::linspace(start, end, steps, (wide, &options.device))?;
+        Tensor::full([], base, (wide, &options.device))?.pow(&exponents)?.to_dtype(options.dtype.unwrap_or(DType::F32))
     }
 
     /// The identity matrix, `[n, n]`.
@@ -336,10 +414,26 @@ impl Tensor {
     /// As [`full`](Self::full).
     #[track_caller]
     pub fn eye(n: usize, options: impl Into<TensorOptions>) -> Result<Tensor> {
+        Tensor::eye_rect(n, n, options)
+    }
+
+    /// `[rows, cols]` with ones on the diagonal, as `torch.eye(rows, cols)`.
+    ///
+    /// # Errors
+    /// As [`full`](Self::full).
+    #[track_caller]
+    pub fn eye_rect(rows: usize, cols: usize, options: impl Into<TensorOptions>) -> Result<Tensor> {
         let options = options.into();
-        checked_numel("eye", &[n, n])?;
-        let line = Tensor::arange(0, n, 1, (DType::I32, &options.device))?;
-        line.unsqueeze(1)?.eq(&line)?.to_dtype(options.dtype.unwrap_or(DType::F32))
+        checked_numel("eye", &[rows, cols])?;
+        let line = |n: usize| Tensor::arange(0, n, 1, (DType::I32, &options.device));
+        line(rows)?.unsqueeze(1)?.eq(&line(cols)?)?.to_dtype(options.dtype.unwrap_or(DType::F32))
+    }
+
+    // ---- like another ---------------------------------------------------------------------------
+
+    /// This tensor's dtype and device, for a new one.
+    pub fn options(&self) -> TensorOptions {
+        TensorOptions { dtype: Some(self.dtype()), device: self.device().clone() }
     }
 
     /// Zeros of this tensor's shape, dtype and device.
@@ -407,3 +501,11 @@ impl Tensor {
         Tensor::filled("new_full", shape.as_ref(), value.into(), self.dtype(), self.device())
     }
 }
+
+/// The most precise float of a device.
+fn wide_float(device: &Device) -> DType {
+    if device.is_cpu() { DType::F64 } else { DType::F32 }
+}
+
+#[cfg(test)]
+mod tests;

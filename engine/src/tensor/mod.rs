@@ -5,14 +5,17 @@ mod create;
 mod dims;
 mod display;
 mod index;
+mod inplace;
 mod join;
 mod linalg;
 mod math;
 mod normalize;
+mod operators;
 mod part;
 mod pick;
 mod random;
 mod reduce;
+mod unary;
 mod view;
 
 use std::panic::Location;
@@ -32,7 +35,7 @@ use crate::shape::{Layout, Shape, numel};
 pub use create::IntoTensorData;
 pub use create::TensorOptions;
 pub use math::Operand;
-pub use random::manual_seed;
+pub use random::{manual_seed, rng_state, set_rng_state};
 pub use dims::{Dims, Signed, Sizes};
 pub use index::{IndexArg, IntoIndex, Slice};
 

@@ -1,0 +1,585 @@
+//! Functions of one tensor. Integers and booleans become `f32` where the result is no integer.
+
+use super::{Operand, Tensor};
+use crate::dtype::{DType, Scalar};
+use crate::error::{Error, Result};
+use crate::ops::{self, Function};
+
+/// One side of a clamp: a number, or `None` for no limit.
+pub trait Limit {
+    fn limit(self) -> Option<Scalar>;
+}
+
+impl Limit for Option<f64> {
+    fn limit(self) -> Option<Scalar> {
+        self.map(Scalar::Float)
+    }
+}
+
+macro_rules! limits {
+    ($($t:ty)*) => {$(
+        impl Limit for $t {
+            fn limit(self) -> Option<Scalar> {
+                Some(self.into())
+            }
+        }
+    )*};
+}
+limits!(i32 i64 usize f32 f64);
+
+impl Tensor {
+    /// At least `f32`: what functions to the real numbers compute in.
+    #[track_caller]
+    fn as_float(&self) -> Result<Tensor> {
+        if self.dtype().is_float() { Ok(self.clone()) } else { self.to_dtype(DType::F32) }
+    }
+
+    /// A row of the tables; errors that this tensor carries come first.
+    #[track_caller]
+    fn row(&self, f: &'static Function, numbers: &[Scalar]) -> Result<Tensor> {
+        self.value()?;
+        self.map_with(f, numbers)
+    }
+
+    #[track_caller]
+    fn float_row(&self, f: &'static Function, numbers: &[f64]) -> Result<Tensor> {
+        let numbers: smallvec::SmallVec<[Scalar; 2]> = numbers.iter().copied().map(Scalar::Float).collect();
+        self.as_float()?.row(f, &numbers)
+    }
+
+    /// The type must have an order and a zero: everything but `bool`.
+    fn expect_number(&self, op: &'static str) -> Result<()> {
+        if self.dtype() == DType::Bool { Err(Error::dtype(op, "not defined for bool")) } else { Ok(()) }
+    }
+
+    /// A float function that is the identity on integers.
+    #[track_caller]
+    fn rounding(&self, f: &'static Function) -> Result<Tensor> {
+        self.expect_number(f.name)?;
+        if self.dtype().is_int() { self.alias() } else { self.row(f, &[]) }
+    }
+
+    /// A test that is constant for what is no float.
+    #[track_caller]
+    fn test(&self, f: &'static Function, otherwise: bool) -> Result<Tensor> {
+        self.value()?;
+        if self.dtype().is_float() { self.row(f, &[]) } else { Tensor::full(self.shape(), otherwise, self.device()) }
+    }
+}
+
+macro_rules! float_functions {
+    ($($(#[$doc:meta])* $name:ident $row:ident;)*) => {
+        impl Tensor {$(
+            $(#[$doc])*
+            ///
+            /// Same shape; integers and booleans become `f32`.
+            ///
+            /// # Errors
+            /// The error this tensor carries.
+            #[track_caller]
+            pub fn $name(&self) -> Result<Tensor> {
+                self.float_row(&ops::$row, &[])
+            }
+        )*}
+    };
+}
+float_functions! {
+    /// `1 / x`.
+    reciprocal RECIPROCAL;
+    /// The square root; NaN below 0.
+    sqrt SQRT;
+    /// `1 / sqrt(x)`.
+    rsqrt RSQRT;
+    /// `e^x`.
+    exp EXP;
+    /// `2^x`.
+    exp2 EXP2;
+    /// `e^x - 1`, accurate near 0.
+    expm1 EXPM1;
+    /// The natural logarithm; -inf at 0, NaN below.
+    log LOG;
+    /// The logarithm to base 2.
+    log2 LOG2;
+    /// The logarithm to base 10.
+    log10 LOG10;
+    /// `log(1 + x)`, accurate near 0.
+    log1p LOG1P;
+    /// The sine of an angle in radians.
+    sin SIN;
+    /// The cosine of an angle in radians.
+    cos COS;
+    /// The tangent of an angle in radians.
+    tan TAN;
+    /// The angle whose sine is `x`; NaN outside -1 to 1.
+    asin ASIN;
+    /// The angle whose cosine is `x`; NaN outside -1 to 1.
+    acos ACOS;
+    /// The angle whose tangent is `x`.
+    atan ATAN;
+    /// The hyperbolic sine.
+    sinh SINH;
+    /// The hyperbolic cosine.
+    cosh COSH;
+    /// The hyperbolic tangent.
+    tanh TANH;
+    /// The inverse hyperbolic sine.
+    asinh ASINH;
+    /// The inverse hyperbolic cosine; NaN below 1.
+    acosh ACOSH;
+    /// The inverse hyperbolic tangent; NaN outside -1 to 1.
+    atanh ATANH;
+    /// The error function.
+    erf ERF;
+    /// `1 - erf(x)`, accurate for large `x`.
+    erfc ERFC;
+    /// The inverse of [`erf`](Self::erf).
+    erfinv ERFINV;
+    /// `log |Gamma(x)|`.
+    lgamma LGAMMA;
+    /// The derivative of [`lgamma`](Self::lgamma).
+    digamma DIGAMMA;
+    /// `1 / (1 + e^-x)`.
+    sigmoid SIGMOID;
+    /// `log(sigmoid(x))`, stably.
+    log_sigmoid LOG_SIGMOID;
+    /// `x * sigmoid(x)`, also called swish.
+    silu SILU;
+    /// `x * relu6(x + 3) / 6`.
+    hardswish HARDSWISH;
+    /// `relu6(x + 3) / 6`.
+    hardsigmoid HARDSIGMOID;
+}
+
+macro_rules! rounding_functions {
+    ($($(#[$doc:meta])* $name:ident $row:ident;)*) => {
+        impl Tensor {$(
+            $(#[$doc])*
+            /// Integers stay as they are. The gradient is 0.
+            ///
+            /// # Errors
+            /// A `bool` tensor.
+            #[track_caller]
+            pub fn $name(&self) -> Result<Tensor> {
+                self.rounding(&ops::$row)
+            }
+        )*}
+    };
+}
+rounding_functions! {
+    /// The largest whole number that is not larger.
+    floor FLOOR;
+    /// The smallest whole number that is not smaller.
+    ceil CEIL;
+    /// The nearest whole number, the even one of two.
+    round ROUND;
+    /// The whole number next to it toward zero.
+    trunc TRUNC;
+}
+
+/// For integers as well as floats.
+impl Tensor {
+    /// `-x`.
+    ///
+    /// # Errors
+    /// A `bool` tensor: see [`logical_not`](Self::logical_not).
+    #[track_caller]
+    pub fn neg(&self) -> Result<Tensor> {
+        self.row(&ops::NEG, &[])
+    }
+
+    /// The absolute value; the smallest integer of a signed type wraps to itself.
+    ///
+    /// # Errors
+    /// A `bool` tensor.
+    #[track_caller]
+    pub fn abs(&self) -> Result<Tensor> {
+        self.row(&ops::ABS, &[])
+    }
+
+    /// -1, 0 or 1; 0 for NaN. Booleans stay.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn sign(&self) -> Result<Tensor> {
+        if self.dtype() == DType::Bool { self.alias() } else { self.row(&ops::SIGN, &[]) }
+    }
+
+    /// `x * x`.
+    ///
+    /// # Errors
+    /// A `bool` tensor.
+    #[track_caller]
+    pub fn square(&self) -> Result<Tensor> {
+        self.row(&ops::SQUARE, &[])
+    }
+
+    /// What [`trunc`](Self::trunc) takes away.
+    ///
+    /// # Errors
+    /// A tensor of integers or booleans.
+    #[track_caller]
+    pub fn frac(&self) -> Result<Tensor> {
+        self.row(&ops::FRAC, &[])
+    }
+
+    /// Rounded to so many digits after the point (before it, if negative), halves to even.
+    ///
+    /// # Errors
+    /// A `bool` tensor.
+    #[track_caller]
+    pub fn round_decimals(&self, decimals: i32) -> Result<Tensor> {
+        if decimals == 0 || !self.dtype().is_float() {
+            return self.round();
+        }
+        let scale = 10f64.powi(decimals.abs());
+        if decimals > 0 { self.mul(scale)?.round()?.div(scale) } else { self.div(scale)?.round()?.mul(scale) }
+    }
+
+    /// Whether `x` is 0; `bool`.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn logical_not(&self) -> Result<Tensor> {
+        if self.dtype() == DType::Bool { self.row(&ops::BITWISE_NOT, &[]) } else { self.eq(0) }
+    }
+
+    /// All bits turned round; for booleans, `!x`.
+    ///
+    /// # Errors
+    /// A tensor of floats.
+    #[track_caller]
+    pub fn bitwise_not(&self) -> Result<Tensor> {
+        self.row(&ops::BITWISE_NOT, &[])
+    }
+
+    /// Whether `x` is NaN.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn isnan(&self) -> Result<Tensor> {
+        self.test(&ops::ISNAN, false)
+    }
+
+    /// Whether `x` is infinite.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn isinf(&self) -> Result<Tensor> {
+        self.test(&ops::ISINF, false)
+    }
+
+    /// Whether `x` is neither infinite nor NaN.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn isfinite(&self) -> Result<Tensor> {
+        self.test(&ops::ISFINITE, true)
+    }
+
+    /// Whether `x` is infinity.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn isposinf(&self) -> Result<Tensor> {
+        self.isinf()?.logical_and(self.gt(0)?)
+    }
+
+    /// Whether `x` is minus infinity.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn isneginf(&self) -> Result<Tensor> {
+        self.isinf()?.logical_and(self.lt(0)?)
+    }
+
+    /// Whether `x` has a minus sign, -0 included.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn signbit(&self) -> Result<Tensor> {
+        if self.dtype().is_float() || self.dtype() == DType::Bool { self.test(&ops::SIGNBIT, false) } else { self.lt(0) }
+    }
+
+    /// At least `min` and at most `max`; either may be `None`. NaN stays. The gradient passes between the limits and
+    /// at them. Like `torch.clamp`: where `min > max`, everything is `max`.
+    ///
+    /// # Errors
+    /// No limit at all; a `bool` tensor.
+    ///
+    /// ```
+    /// # use taper::prelude::*; fn main() -> taper::Result<()> {
+    /// let x = Tensor::new([-2.0, 0.5, 3.0], &Device::cpu())?;
+    /// assert_eq!(x.clamp(-1.0, 1.0)?.to_vec::<f32>()?, [-1.0, 0.5, 1.0]);
+    /// assert_eq!(x.clamp(0.0, None)?.to_vec::<f32>()?, [0.0, 0.5, 3.0]);
+    /// # Ok(()) }
+    /// ```
+    #[track_caller]
+    pub fn clamp(&self, min: impl Limit, max: impl Limit) -> Result<Tensor> {
+        const OP: &str = "clamp";
+        self.value()?;
+        self.expect_number(OP)?;
+        let (min, max) = (min.limit(), max.limit());
+        let float = [min, max].iter().flatten().any(|s| matches!(s, Scalar::Float(_)));
+        let x = if float { self.as_float()? } else { self.clone() };
+        // A limit outside an integer type's range is none, or all: its nearest value.
+        let range = super::create::stored(x.dtype(), x.device()).int_range();
+        let fit = |s: Scalar| range.map_or(s, |(low, high)| Scalar::from_i128(s.as_i128().clamp(low, high)));
+        match (min.map(fit), max.map(fit)) {
+            (Some(low), Some(high)) => x.row(&ops::CLAMP, &[low, high]),
+            (Some(low), None) => x.row(&ops::CLAMP_MIN, &[low]),
+            (None, Some(high)) => x.row(&ops::CLAMP_MAX, &[high]),
+            (None, None) => Err(Error::argument(OP, "needs at least one limit")),
+        }
+    }
+
+    /// [`clamp`](Self::clamp) with tensors as limits, which broadcast.
+    ///
+    /// # Errors
+    /// No limit at all; shapes that do not broadcast.
+    #[track_caller]
+    pub fn clamp_between(&self, min: Option<&Tensor>, max: Option<&Tensor>) -> Result<Tensor> {
+        match (min, max) {
+            (Some(low), Some(high)) => self.maximum(low)?.minimum(high),
+            (Some(low), None) => self.maximum(low),
+            (None, Some(high)) => self.minimum(high),
+            (None, None) => Err(Error::argument("clamp", "needs at least one limit")),
+        }
+    }
+
+    /// Replaces NaN by `nan`, infinity by `posinf` (the type's largest value, if `None`) and minus infinity by
+    /// `neginf` (its smallest).
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn nan_to_num(&self, nan: f64, posinf: Option<f64>, neginf: Option<f64>) -> Result<Tensor> {
+        let largest = match self.dtype() {
+            DType::F16 => 65504.0,
+            DType::BF16 => half::bf16::MAX.to_f64(),
+            DType::F32 => f32::MAX as f64,
+            DType::F64 => f64::MAX,
+            _ => return self.alias(),
+        };
+        let (high, low) = (posinf.unwrap_or(largest), neginf.unwrap_or(-largest));
+        self.masked_fill(&self.isnan()?, nan)?.masked_fill(&self.isposinf()?, high)?.masked_fill(&self.isneginf()?, low)
+    }
+}
+
+/// Activations.
+impl Tensor {
+    /// `max(x, 0)`; NaN stays.
+    ///
+    /// # Errors
+    /// A `bool` tensor.
+    #[track_caller]
+    pub fn relu(&self) -> Result<Tensor> {
+        self.row(&ops::RELU, &[])
+    }
+
+    /// `min(max(x, 0), 6)`; the gradient is 0 at both ends.
+    ///
+    /// # Errors
+    /// A `bool` tensor.
+    #[track_caller]
+    pub fn relu6(&self) -> Result<Tensor> {
+        self.hardtanh(0.0, 6.0)
+    }
+
+    /// `x * P(X <= x)` of the normal distribution, exactly (`approximate` "none") or through a tanh ("tanh").
+    ///
+    /// # Errors
+    /// Another `approximate`; a tensor of integers or booleans.
+    #[track_caller]
+    pub fn gelu(&self, approximate: &str) -> Result<Tensor> {
+        match approximate {
+            "none" => self.row(&ops::GELU, &[]),
+            "tanh" => self.row(&ops::GELU_TANH, &[]),
+            other => Err(Error::argument("gelu", format!("approximate is 'none' or 'tanh', not '{other}'"))),
+        }
+    }
+
+    /// `log(1 + e^(beta x)) / beta`, and `x` itself where `beta x > threshold`. PyTorch's defaults are 1 and 20.
+    ///
+    /// # Errors
+    /// A tensor of integers or booleans.
+    #[track_caller]
+    pub fn softplus(&self, beta: f64, threshold: f64) -> Result<Tensor> {
+        self.row(&ops::SOFTPLUS, &[beta.into(), threshold.into()])
+    }
+
+    /// `x` above 0, `alpha (e^x - 1)` below.
+    ///
+    /// # Errors
+    /// A tensor of integers or booleans.
+    #[track_caller]
+    pub fn elu(&self, alpha: f64) -> Result<Tensor> {
+        self.row(&ops::ELU, &[alpha.into()])
+    }
+
+    /// [`elu`](Self::elu) with the scale and alpha that keep mean 0 and variance 1.
+    ///
+    /// # Errors
+    /// A tensor of integers or booleans.
+    #[track_caller]
+    pub fn selu(&self) -> Result<Tensor> {
+        self.elu(1.673_263_242_354_377_2)?.mul(1.050_700_987_355_480_5)
+    }
+
+    /// `x` above 0, `alpha (e^(x / alpha) - 1)` below: continuously differentiable.
+    ///
+    /// # Errors
+    /// A tensor of integers or booleans; an `alpha` of 0.
+    #[track_caller]
+    pub fn celu(&self, alpha: f64) -> Result<Tensor> {
+        if alpha == 0.0 {
+            return Err(Error::argument("celu", "alpha must not be 0"));
+        }
+        self.div(alpha)?.elu(1.0)?.mul(alpha)
+    }
+
+    /// `x` above 0, `slope x` below.
+    ///
+    /// # Errors
+    /// A tensor of integers or booleans.
+    #[track_caller]
+    pub fn leaky_relu(&self, slope: f64) -> Result<Tensor> {
+        self.row(&ops::LEAKY_RELU, &[slope.into()])
+    }
+
+    /// `x` above 0, `weight x` below; `weight` has one element, or one per channel (dimension 1).
+    ///
+    /// # Errors
+    /// A weight of another size.
+    #[track_caller]
+    pub fn prelu(&self, weight: &Tensor) -> Result<Tensor> {
+        let channels = if self.rank() < 2 { 1 } else { self.shape()[1] };
+        if weight.rank() > 1 || (weight.numel() != 1 && weight.numel() != channels) {
+            return Err(Error::argument("prelu", format!("a weight of {:?} does not fit the {channels} channels of {:?}", weight.shape(), self.shape())));
+        }
+        let mut shape = crate::shape::Shape::from_elem(1, self.rank());
+        if weight.numel() > 1 {
+            shape[1] = channels;
+        }
+        self.where_(&self.gt(0)?, self.mul(weight.reshape(&shape)?)?)
+    }
+
+    /// Between `min` and `max`; unlike with [`clamp`](Self::clamp), the gradient is 0 at both ends.
+    ///
+    /// # Errors
+    /// `min` above `max`; a `bool` tensor.
+    #[track_caller]
+    pub fn hardtanh(&self, min: f64, max: f64) -> Result<Tensor> {
+        if !(min <= max) {
+            return Err(Error::argument("hardtanh", format!("min {min} is above max {max}")));
+        }
+        self.row(&ops::HARDTANH, &[min.into(), max.into()])
+    }
+
+    /// `x tanh(softplus(x))`.
+    ///
+    /// # Errors
+    /// A tensor of integers or booleans.
+    #[track_caller]
+    pub fn mish(&self) -> Result<Tensor> {
+        self.mul(self.softplus(1.0, 20.0)?.tanh()?)
+    }
+
+    /// `x / (1 + |x|)`.
+    ///
+    /// # Errors
+    /// A `bool` tensor.
+    #[track_caller]
+    pub fn softsign(&self) -> Result<Tensor> {
+        self.div(self.abs()?.add(1)?)
+    }
+
+    /// `x - tanh(x)`.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn tanhshrink(&self) -> Result<Tensor> {
+        self.sub(self.tanh()?)
+    }
+
+    /// 0 where `|x| <= lambda`, else `x`.
+    ///
+    /// # Errors
+    /// A tensor of integers or booleans.
+    #[track_caller]
+    pub fn hardshrink(&self, lambda: f64) -> Result<Tensor> {
+        self.row(&ops::HARDSHRINK, &[lambda.into()])
+    }
+
+    /// `x` moved toward 0 by `lambda`, and 0 where that would cross it.
+    ///
+    /// # Errors
+    /// A negative `lambda`; a tensor of integers or booleans.
+    #[track_caller]
+    pub fn softshrink(&self, lambda: f64) -> Result<Tensor> {
+        if !(lambda >= 0.0) {
+            return Err(Error::argument("softshrink", format!("lambda must not be negative, but is {lambda}")));
+        }
+        self.row(&ops::SOFTSHRINK, &[lambda.into()])
+    }
+
+    /// `x` where it is larger than `threshold`, else `value`.
+    ///
+    /// # Errors
+    /// A `bool` tensor.
+    #[track_caller]
+    pub fn threshold(&self, threshold: f64, value: f64) -> Result<Tensor> {
+        self.row(&ops::THRESHOLD, &[threshold.into(), value.into()])
+    }
+
+    /// `log(x / (1 - x))`; with `eps`, `x` is clamped to `eps` and `1 - eps` first.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn logit(&self, eps: Option<f64>) -> Result<Tensor> {
+        let x = match eps {
+            Some(e) => self.clamp(e, 1.0 - e)?,
+            None => self.as_float()?,
+        };
+        x.div(Operand::sub(&1.0f64.into(), &(&x).into())?)?.log()
+    }
+
+    /// `sin(pi x) / (pi x)`, 1 at 0.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn sinc(&self) -> Result<Tensor> {
+        let zero = self.eq(0)?;
+        // A number away from 0 where it is 0: the gradient there is that of the constant.
+        let x = self.masked_fill(&zero, 1)?.mul(std::f64::consts::PI)?;
+        x.sin()?.div(&x)?.masked_fill(&zero, 1.0)
+    }
+
+    /// Degrees to radians.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn deg2rad(&self) -> Result<Tensor> {
+        self.as_float()?.mul(std::f64::consts::PI / 180.0)
+    }
+
+    /// Radians to degrees.
+    ///
+    /// # Errors
+    /// The error this tensor carries.
+    #[track_caller]
+    pub fn rad2deg(&self) -> Result<Tensor> {
+        self.as_float()?.mul(180.0 / std::f64::consts::PI)
+    }
+}
