@@ -4,6 +4,8 @@
 
 mod classes;
 mod elementwise;
+#[cfg(test)]
+mod tests;
 
 use std::str::FromStr;
 

@@ -4,6 +4,8 @@ mod attention;
 mod conv;
 mod einsum;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use smallvec::SmallVec;
 
