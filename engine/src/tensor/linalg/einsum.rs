@@ -97,7 +97,7 @@ fn labels(text: &str, hidden: usize) -> Result<Labels> {
         Some((b, a)) => (b, Some(a)),
         None => (text, None),
     };
-    let mut letters = |part: &str, out: &mut Labels| -> Result<()> {
+    let letters = |part: &str, out: &mut Labels| -> Result<()> {
         for c in part.chars() {
             if !c.is_ascii_alphabetic() {
                 return Err(wrong(format!("'{c}' in \"{text}\" is not a letter")));
@@ -162,7 +162,7 @@ fn permuted(labels: &Labels, t: &Tensor, order: &[Label]) -> Result<Tensor> {
 /// are a batch if they are wanted, else the inner size of a matrix product.
 #[track_caller]
 fn contract(a: (Labels, Tensor), b: (Labels, Tensor), wanted: impl Fn(&Label) -> bool) -> Result<(Labels, Tensor)> {
-    let (la, lb) = (a.0.clone(), b.0.clone());
+    let lb = b.0.clone();
     let (la, ta) = summed(a, |l| wanted(l) || lb.contains(l))?;
     let (lb, tb) = summed(b, |l| wanted(l) || la.contains(l))?;
     if ta.dtype() != tb.dtype() {
