@@ -21,6 +21,11 @@ pub(super) struct Span<'a> {
 impl Span<'_> {
     #[inline(always)]
     fn read<S: Pod, R: Copy>(&self, from: Raw<'_>, to: &mut [R], f: impl Fn(S) -> R + Copy) {
+        if let Some((sizes, strides)) = self.walk.turned()
+            && (self.pos, self.n) == (0, sizes[0] * sizes[1])
+        {
+            return from.read_turned(self.base, sizes, strides, &mut to[..self.n], f);
+        }
         self.walk.runs(self.pos, self.n, |offset, stride, range| from.read(self.base + offset, stride, &mut to[range], f));
     }
 

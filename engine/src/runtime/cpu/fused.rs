@@ -19,6 +19,8 @@ use crate::ops::{Kind, Map};
 /// Elements of a task of a flat program, and of a chunk of a long row: fixed, so that sums do not depend on threads.
 const TASK: usize = 32 << 10;
 const CHUNK: usize = 64 << 10;
+/// Side of a block: two cache lines of `f32`, and a tile in all.
+const SIDE: usize = 32;
 
 /// A thread's registers.
 struct Scratch {
@@ -83,6 +85,7 @@ pub(super) fn run<'r>(plan: &Plan, raw: &dyn Fn(ValueId) -> Result<Raw<'r>>, sca
     };
     match &plan.body {
         Body::Flat { steps } => run.flat(steps, total),
+        Body::Blocks { across, steps } => run.blocks(*across, steps),
         Body::Rows { steps } => run.whole_rows(steps),
         Body::Strips { lanes, start, passes, stores } => run.strips(*lanes, start, passes, stores),
     }
@@ -90,7 +93,7 @@ pub(super) fn run<'r>(plan: &Plan, raw: &dyn Fn(ValueId) -> Result<Raw<'r>>, sca
 }
 
 impl Run<'_> {
-    // ---- the three ways -----------------------------------------------------------------------
+    // ---- the four ways -----------------------------------------------------------------------
 
     fn flat(&self, steps: &[Step], total: usize) {
         let views = self.views(|_, access| View { base: access.offset, walk: self.walk(access, 0..self.plan.fused.dims.len()) });
@@ -100,6 +103,35 @@ impl Run<'_> {
             self.with(&self.tiles, (0, size, size), |scratch| {
                 for pos in (task * TASK..end).step_by(TILE) {
                     let tile = Tile { col: (pos, TILE.min(end - pos)), ..Tile::default() };
+                    steps.iter().for_each(|s| self.step(s, scratch, &views, tile));
+                }
+            });
+        });
+    }
+
+    fn blocks(&self, across: usize, steps: &[Step]) {
+        let dims = &self.plan.fused.dims;
+        let last = dims.len() - 1;
+        // The space in blocks: row-major like the elements, the two dimensions of a block counted in blocks.
+        let size = |d: usize| if d == across || d == last { SIDE } else { 1 };
+        let counts: SmallVec<[usize; 6]> = (0..=last).map(|d| dims[d].div_ceil(size(d))).collect();
+        let (count, per_task) = (counts.iter().product::<usize>(), TASK / (SIDE * SIDE));
+        par::each(count.div_ceil(per_task), self.parallel, |task| {
+            self.with(&self.tiles, (0, SIDE * SIDE, SIDE * SIDE), |scratch| {
+                for block in task * per_task..count.min((task + 1) * per_task) {
+                    let (mut start, mut rest) = (SmallVec::<[usize; 6]>::from_elem(0, last + 1), block);
+                    for d in (0..=last).rev() {
+                        start[d] = rest % counts[d] * size(d);
+                        rest /= counts[d];
+                    }
+                    let height = SIDE.min(dims[across] - start[across]);
+                    let width = SIDE.min(dims[last] - start[last]);
+                    let views = self.views(|_, access| {
+                        let base = start.iter().zip(&access.strides).map(|(&i, &s)| i as isize * s).sum::<isize>();
+                        let walk = Walk::new([(height, access.strides[across]), (width, access.strides[last])].into_iter());
+                        View { base: access.offset + base, walk }
+                    });
+                    let tile = Tile { col: (0, height * width), ..Tile::default() };
                     steps.iter().for_each(|s| self.step(s, scratch, &views, tile));
                 }
             });
@@ -168,7 +200,8 @@ impl Run<'_> {
     /// Goes over all columns of a strip of `width` rows; the reductions' results go to `rows`.
     fn pass(&self, pass: &Pass, rows: &mut Scratch, views: &[View], width: usize, cols: usize) {
         let deep = (TILE / width).max(1);
-        let chunk = (CHUNK / width).max(1).next_multiple_of(deep);
+        // Wide strips take some columns at least: merging accumulators costs a column each.
+        let chunk = (CHUNK / width).max(64).next_multiple_of(deep);
         let per_row = &*rows;
         let chunks = par::map(cols.div_ceil(chunk), self.parallel, |c| {
             let end = cols.min((c + 1) * chunk);

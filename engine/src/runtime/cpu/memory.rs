@@ -144,6 +144,20 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Element (r, c) at `at + r * strides[0] + c * strides[1]`, through `f`, into `to[r * sizes[1] + c]`; column by column,
+    /// for memory that is contiguous that way.
+    #[inline(always)]
+    pub fn read_turned<S: Pod, R: Copy>(self, at: isize, sizes: [usize; 2], strides: [isize; 2], to: &mut [R], f: impl Fn(S) -> R) {
+        let [rows, cols] = sizes;
+        for c in 0..cols {
+            let Some(p) = self.run::<S>(at + c as isize * strides[1], strides[0], rows) else { return };
+            for (r, row) in to.chunks_exact_mut(cols).enumerate() {
+                // SAFETY: `run` checked `rows` elements, and `to` has no more rows than that.
+                row[c] = f(unsafe { p.offset(r as isize * strides[0]).read() });
+            }
+        }
+    }
+
     /// `from`, through `f`, into element `at`, `at + stride`, ...
     #[inline(always)]
     pub fn write<S: Pod, R: Copy>(self, at: isize, stride: isize, from: &[R], f: impl Fn(R) -> S) {

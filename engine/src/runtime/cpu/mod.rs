@@ -205,7 +205,8 @@ impl Runtime for Cpu {
             buffers[v] = Some((self.memory.get(place)?, place.offset));
         }
         let raw = |v: ValueId| -> Result<Raw<'_>> {
-            let (buffer, offset) = buffers.get(v).and_then(Option::as_ref).ok_or_else(|| Error::device("cpu", format!("value {v} has no place")))?;
+            let (buffer, offset) =
+                buffers.get(v).and_then(Option::as_ref).ok_or_else(|| Error::device("cpu", format!("value {v} has no place")))?;
             buffer.raw(*offset)
         };
         let values = |refs: &[ScalarRef]| -> SmallVec<[Scalar; 8]> { refs.iter().map(|s| scalars(s.node, s.index)).collect() };
@@ -229,6 +230,10 @@ impl Runtime for Cpu {
     }
 
     fn counters(&self) -> Counters {
-        Counters { dispatches: self.dispatches.load(Ordering::Relaxed), submits: self.submits.load(Ordering::Relaxed), pipelines_created: 0 }
+        Counters {
+            dispatches: self.dispatches.load(Ordering::Relaxed),
+            submits: self.submits.load(Ordering::Relaxed),
+            pipelines_created: 0,
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Making a fused program ready: how it is cut into tiles, and which register slot holds what when.
 //!
-//! Three ways of running a program:
+//! Four ways of running a program:
 //! - *flat*: no reduction; the space is one long row-major sequence, cut into tiles;
+//! - *blocks*: the same, but something is read across its grain (a transpose): tiles are squares of two dimensions,
+//!   so that each cache line that is touched is used up;
 //! - *rows*: whole rows fit a tile; a tile holds as many as fit, so every instruction runs once;
 //! - *strips*: the columns are cut into tiles, and there is one pass over them for each level of reductions,
 //!   recomputing what it needs. A strip is one row, or, where neighbouring rows lie next to each other in memory
@@ -15,8 +17,8 @@ use crate::ops::{Class, Combine};
 /// Index of a register of a thread's scratch.
 pub(super) type Slot = usize;
 
-/// Rows of a strip: a kilobyte of each matrix row, enough for the hardware to prefetch.
-pub(super) const LANES: usize = 256;
+/// Rows of a strip: some pages of each matrix row, since neither prefetching nor address translation reaches far beyond one.
+pub(super) const LANES: usize = 4096;
 /// Longer rows are cut into tiles.
 pub(super) const LONGEST_ROW: usize = 4096;
 
@@ -115,9 +117,23 @@ pub(super) struct Reduce {
 
 #[derive(Debug)]
 pub(super) enum Body {
-    Flat { steps: Vec<Step> },
-    Rows { steps: Vec<Step> },
-    Strips { lanes: usize, start: Vec<Step>, passes: Vec<Pass>, stores: Vec<Step> },
+    Flat {
+        steps: Vec<Step>,
+    },
+    /// Squares of dimension `across`, along which some input is contiguous, and the last.
+    Blocks {
+        across: usize,
+        steps: Vec<Step>,
+    },
+    Rows {
+        steps: Vec<Step>,
+    },
+    Strips {
+        lanes: usize,
+        start: Vec<Step>,
+        passes: Vec<Pass>,
+        stores: Vec<Step>,
+    },
 }
 
 /// A fused program made ready.
@@ -151,6 +167,7 @@ impl Plan {
     pub fn describe(&self) -> String {
         let way = match &self.body {
             Body::Flat { .. } => "flat".to_string(),
+            Body::Blocks { across, .. } => format!("blocks across {across}"),
             Body::Rows { .. } => "rows".to_string(),
             Body::Strips { lanes, passes, .. } => format!("strips of {lanes}, {} passes", passes.len()),
         };
@@ -229,8 +246,11 @@ impl<'a> Builder<'a> {
         let body = match self.lanes() {
             Some(lanes) => self.strips(lanes),
             None if !self.flat && self.fused.cols() > LONGEST_ROW => self.strips(1),
-            None if self.flat => Body::Flat { steps: self.block() },
-            None => Body::Rows { steps: self.block() },
+            None if self.flat => match self.across() {
+                Some(across) => Body::Blocks { across, steps: self.whole() },
+                None => Body::Flat { steps: self.whole() },
+            },
+            None => Body::Rows { steps: self.whole() },
         };
         let stores = (0..self.fused.stores.len()).map(|s| self.store_level(s));
         let levels = self.level.iter().copied().chain(stores).collect();
@@ -261,6 +281,16 @@ impl<'a> Builder<'a> {
             }
         }
         (beside > along).then(|| f.dims[outer - 1].min(LANES))
+    }
+
+    /// A dimension along which some input is contiguous that strides along the last one.
+    fn across(&self) -> Option<usize> {
+        let dims = &self.fused.dims;
+        let last = dims.len().checked_sub(1).filter(|&d| dims[d] >= 8)?;
+        let loads =
+            self.fused.instrs.iter().filter_map(|instr| if let Instr::Load(i) = instr { Some(&self.fused.inputs[*i]) } else { None });
+        let turned = |a: &Access| (0..last).find(|&d| a.strides[last].abs() > 1 && a.strides[d].abs() == 1 && dims[d] >= 8);
+        loads.filter_map(turned).next()
     }
 
     // ---- steps over virtual registers ---------------------------------------------------------
@@ -324,7 +354,7 @@ impl<'a> Builder<'a> {
 
     // ---- whole rows ---------------------------------------------------------------------------
 
-    fn block(&mut self) -> Vec<Step> {
+    fn whole(&mut self) -> Vec<Step> {
         let (mut steps, mut spread) = (Vec::new(), SmallVec::new());
         for i in 0..self.fused.instrs.len() {
             if self.level[i] != Level::Const {

@@ -294,6 +294,32 @@ fn elementwise_over_every_kind_of_access() {
 }
 
 #[test]
+fn transposes_go_block_by_block() {
+    // (dims, strides): plain, with batches, three dimensions with the contiguous one first, backwards.
+    let cases: [(&[usize], &[isize], isize); 4] = [
+        (&[100, 45], &[1, 100], 0),
+        (&[3, 33, 70], &[33 * 70, 1, 33], 0),
+        (&[40, 5, 64], &[1, 40 * 64, 40], 0),
+        (&[64, 32], &[-1, 64], 63),
+    ];
+    for (dims, strides, offset) in cases {
+        let n = numel(dims);
+        for dtype in [DType::F32, DType::F16, DType::I8] {
+            let mut f = program(dims, 0);
+            let x = f.load(0, dtype, strides, offset);
+            let whole = f.whole();
+            f.positions.push(Access { value: 0, dtype: DType::I64, strides: whole.clone(), offset: 0 });
+            let at = f.push(Instr::Position(0), DType::I64, false);
+            f.store(x, 1, &whole, 0);
+            f.store(at, 2, &whole, 0);
+            let value = |data| Value { dtype, data };
+            let out = Value { dtype: DType::I64, data: vec![0.0; n] };
+            agree(&f, &[value((0..n).map(|i| (i % 127) as f64).collect()), value(vec![0.0; n]), out], &[], &[], 0.0);
+        }
+    }
+}
+
+#[test]
 fn positions_are_addresses() {
     let mut f = program(&[30, 3, 17], 0);
     f.positions.push(Access { value: 0, dtype: DType::I64, strides: smallvec![-2, 100, 3], offset: 60 });

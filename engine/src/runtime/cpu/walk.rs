@@ -33,6 +33,14 @@ impl Walk {
         walk
     }
 
+    /// Two dimensions of which the outer one is contiguous and the inner one is not: (sizes, strides).
+    pub fn turned(&self) -> Option<([usize; 2], [isize; 2])> {
+        match (&self.dims[..], &self.strides[..]) {
+            (&[rows, cols], &[row, col]) if row.abs() == 1 && col.abs() > 1 => Some(([rows, cols], [row, col])),
+            _ => None,
+        }
+    }
+
     /// Calls `run(offset, stride, range)` for the elements at positions `pos .. pos + n`, cut into runs of one
     /// stride: elements `range` of these `n` lie at `offset`, `offset + stride`, ...
     #[inline(always)]
