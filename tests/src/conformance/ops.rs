@@ -65,7 +65,7 @@ fn is_inplace(name: &str) -> bool {
 /// Operators, and the compositions of tier X.
 pub fn exists(name: &str) -> bool {
     let name = name.strip_prefix("gradgrad.").map_or(name, |inner| Composed::of(inner).name);
-    !registry::overloads(name).is_empty()
+    registry::exists(name)
 }
 
 fn call(name: &str, args: &[Value], kwargs: &[(&str, Value)], device: &Device) -> Step<Value> {

@@ -67,6 +67,11 @@ pub fn overloads(name: &str) -> &'static [&'static Operator] {
     BY_NAME.get(name).map_or(&[], Vec::as_slice)
 }
 
+/// Whether there is an operator of that name.
+pub fn exists(name: &str) -> bool {
+    !overloads(name).is_empty() || inplace::of(name).is_some()
+}
+
 /// Every signature of every operator.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {
     [create::ROWS, unary::ROWS, math::ROWS, reduce::ROWS, view::ROWS, index::ROWS, linalg::ROWS, nn::ROWS, inplace::ROWS]
@@ -80,6 +85,13 @@ pub fn operators() -> impl Iterator<Item = &'static Operator> {
 /// No such operator; arguments no signature takes (the message is about the last one that takes as many).
 pub fn prepare(name: &str, args: &[Value], kwargs: &[(&str, Value)], device: &Device) -> Result<Ready> {
     let mut why = None;
+    if let (true, Some(base), Some(Value::Tensor(input))) = (overloads(name).is_empty(), inplace::of(name), args.first()) {
+        let (input, ready) = (input.clone(), prepare(base, args, kwargs, device)?);
+        return Ok(Box::new(move || {
+            let new = ready()?;
+            input.overwrite(base, |_| new.tensor().cloned()).cloned().map(Value::Tensor)
+        }));
+    }
     for op in overloads(name) {
         match op.bind(args, kwargs, device) {
             Ok(mut given) => match (op.prepare)(&mut given) {
