@@ -68,7 +68,11 @@ operators! {
     "lerp"(input: Tensor, end: Tensor, weight: Operand) input.lerp(&end, weight);
     "addcmul"(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: Scalar = ONE) input.addcmul(&tensor1, &tensor2, value);
     "addcdiv"(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: Scalar = ONE) input.addcdiv(&tensor1, &tensor2, value);
-    "round"(input: Tensor) input.round();
+    "round"(input: Tensor, decimals: i64 = 0) input.round_decimals(decimals.clamp(-400, 400) as i32);
+    "positive"(input: Tensor) if input.dtype() == DType::Bool { Err(Error::dtype("positive", "not defined for bool")) } else { Ok(input) };
+    "sgn"(input: Tensor) input.sign();
+    "logit"(input: Tensor, eps: Option<f64>) input.logit(eps);
+    "nan_to_num"(input: Tensor, nan: f64 = 0.0, posinf: Option<f64>, neginf: Option<f64>) input.nan_to_num(nan, posinf, neginf);
 }
 
 /// `alpha * other`, where `alpha` may only be of the kind the result is: PyTorch's rule.
@@ -116,5 +120,22 @@ fn divide(input: &Tensor, other: Operand, rounding: Option<&str>) -> Result<Tens
         Some("floor") => input.floor_divide(other),
         Some("trunc") => input.trunc_divide(other),
         Some(mode) => Err(Error::argument("div", format!("rounding mode '{mode}' is none of None, trunc, floor"))),
+    }
+}
+
+fn clamp(input: &Tensor, min: Option<Operand>, max: Option<Operand>) -> Result<Tensor> {
+    match (min, max) {
+        (Some(Operand::Tensor(low)), Some(Operand::Tensor(high))) => input.clamp_between(Some(&low), Some(&high)),
+        (Some(Operand::Tensor(low)), None) => input.clamp_between(Some(&low), None),
+        (None, Some(Operand::Tensor(high))) => input.clamp_between(None, Some(&high)),
+        (min, max) => {
+            let number = |limit: Option<Operand>| match limit {
+                Some(Operand::Scalar(s)) => Ok(Some(s)),
+                None => Ok(None),
+                Some(Operand::Tensor(_)) => Err(Error::argument("clamp", "the limits must be two tensors or two numbers")),
+            };
+            let (min, max) = (number(min)?, number(max)?);
+            input.clamp(min, max)
+        }
     }
 }

@@ -32,7 +32,19 @@ operators! {
     "nn.functional.elu"(input: Tensor, alpha: f64 = 1.0) input.elu(alpha);
     "nn.functional.leaky_relu"(input: Tensor, negative_slope: f64 = 0.01) input.leaky_relu(negative_slope);
     "nn.functional.hardtanh"(input: Tensor, min_val: f64 = -1.0, max_val: f64 = 1.0) input.hardtanh(min_val, max_val);
-    "nn.functional.relu6"(input: Tensor) input.hardtanh(0.0, 6.0);
+    "nn.functional.relu6"(input: Tensor) input.relu6();
+    "nn.functional.selu"(input: Tensor) input.selu();
+    "nn.functional.celu"(input: Tensor, alpha: f64 = 1.0) input.celu(alpha);
+    "nn.functional.prelu"(input: Tensor, weight: Tensor) input.prelu(&weight);
+    "nn.functional.mish"(input: Tensor) input.mish();
+    "nn.functional.softsign"(input: Tensor) input.softsign();
+    "nn.functional.tanhshrink"(input: Tensor) input.tanhshrink();
+    "nn.functional.logsigmoid"(input: Tensor) input.log_sigmoid();
+    "nn.functional.hardswish"(input: Tensor) input.hardswish();
+    "nn.functional.hardshrink"(input: Tensor, lambd: f64 = 0.5) input.hardshrink(lambd);
+    "nn.functional.softshrink"(input: Tensor, lambd: f64 = 0.5) input.softshrink(lambd);
+    "nn.functional.threshold"(input: Tensor, threshold: f64, value: f64) input.threshold(threshold, value);
+    "nn.functional.hardsigmoid"(input: Tensor) input.hardsigmoid();
 
     "nn.functional.layer_norm"(input: Tensor, normalized_shape: Vec<usize>, weight: Option<Tensor>, bias: Option<Tensor>, eps: f64 = 1e-5)
         input.layer_norm(&normalized_shape, weight.as_ref(), bias.as_ref(), eps);

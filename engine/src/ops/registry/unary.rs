@@ -10,10 +10,11 @@ macro_rules! unary {
 }
 
 unary! {
-    abs neg sign positive
+    abs neg sign
     exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal square
     sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
-    sigmoid erf erfc relu
+    sigmoid erf erfc erfinv lgamma digamma relu
     floor ceil trunc frac
-    isnan isinf isfinite logical_not bitwise_not
+    sinc deg2rad rad2deg
+    isnan isinf isfinite isposinf isneginf signbit logical_not bitwise_not
 }
