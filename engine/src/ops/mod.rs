@@ -1,6 +1,7 @@
 //! The primitives: one file each (or one table of kin).
 
 mod op;
+pub mod registry;
 
 mod assign;
 mod attention;

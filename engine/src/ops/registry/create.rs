@@ -1,6 +1,6 @@
 //! New tensors.
 
-use super::convert::{FromValue, On, Variadic};
+use super::convert::{On, Variadic};
 use super::operators;
 use crate::dtype::{DType, Scalar};
 use crate::tensor::{Tensor, TensorOptions};

@@ -1,6 +1,6 @@
 //! Picking elements by position, and writing them.
 
-use super::convert::{FromValue, Value};
+use super::convert::{Value};
 use super::operators;
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};

@@ -1,7 +1,6 @@
 //! Methods that change their tensor; they return it. Where a tensor has no method of its own, the operator's result is
 //! put into it.
 
-use super::convert::FromValue;
 use super::{Operator, row};
 use crate::dtype::Scalar;
 use crate::tensor::{Operand, Tensor};

@@ -1,6 +1,6 @@
 //! Products of matrices.
 
-use super::convert::{FromValue, Variadic};
+use super::convert::{Variadic};
 use super::operators;
 use crate::dtype::Scalar;
 use crate::tensor::Tensor;

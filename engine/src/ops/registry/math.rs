@@ -1,6 +1,5 @@
 //! Arithmetic, comparisons and choices.
 
-use super::convert::FromValue;
 use super::operators;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! What networks are made of.
 
-use super::convert::{FromValue, Value};
+use super::convert::{Value};
 use super::operators;
 use crate::error::{Error, Result};
 use crate::loss::{self, CrossEntropy, Reduction};

@@ -1,6 +1,6 @@
 //! Views, and putting tensors together.
 
-use super::convert::{FromValue, Ints, Over, Variadic};
+use super::convert::{Ints, Over, Variadic};
 use super::operators;
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
