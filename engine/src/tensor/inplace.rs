@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 impl Tensor {
     /// Takes over `new`, the result of the operation `op`.
-    fn overwrite(&self, op: &'static str, new: Result<Tensor>) -> Result<&Self> {
+    pub(crate) fn overwrite(&self, op: &'static str, new: Result<Tensor>) -> Result<&Self> {
         let new = new?;
         self.check_inplace(op)?;
         if new.shape() != self.shape() {

@@ -323,10 +323,14 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn clamp(&self, min: impl Limit, max: impl Limit) -> Result<Tensor> {
+        self.clamp_numbers(min.limit(), max.limit())
+    }
+
+    #[track_caller]
+    pub(crate) fn clamp_numbers(&self, min: Option<Scalar>, max: Option<Scalar>) -> Result<Tensor> {
         const OP: &str = "clamp";
         self.value()?;
         self.expect_number(OP)?;
-        let (min, max) = (min.limit(), max.limit());
         let float = [min, max].iter().flatten().any(|s| matches!(s, Scalar::Float(_)));
         let x = if float { self.as_float()? } else { self.clone() };
         // A limit outside an integer type's range is none, or all: its nearest value.

@@ -261,6 +261,7 @@ impl FromValue for Operand {
 }
 
 /// No dimension, one or several: what a reduction is over.
+#[derive(Clone)]
 pub(super) struct Over(pub Option<Vec<isize>>);
 
 impl Dims for Over {

@@ -1,7 +1,7 @@
 //! New tensors.
 
 use super::convert::{On, Variadic};
-use super::operators;
+use super::rows;
 use crate::dtype::{DType, Scalar};
 use crate::tensor::{Tensor, TensorOptions};
 
@@ -15,7 +15,7 @@ fn options_of(like: &Tensor, dtype: Option<DType>, device: Option<On>) -> Tensor
     TensorOptions { dtype: Some(dtype.unwrap_or(like.dtype())), device: device.map_or(like.device().clone(), |d| d.0) }
 }
 
-operators! {
+rows! {
     "zeros"(size: Variadic<usize>, dtype: Option<DType>, device: On) Tensor::zeros(size.0, options(dtype, device));
     "ones"(size: Variadic<usize>, dtype: Option<DType>, device: On) Tensor::ones(size.0, options(dtype, device));
     "empty"(size: Variadic<usize>, dtype: Option<DType>, device: On) Tensor::empty(size.0, options(dtype, device));

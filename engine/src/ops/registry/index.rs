@@ -1,12 +1,12 @@
 //! Picking elements by position, and writing them.
 
-use super::convert::{Value};
-use super::operators;
+use super::convert::{FromValue, Value};
+use super::rows;
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 use crate::tensor::{IndexArg, Slice, Tensor};
 
-operators! {
+rows! {
     "gather"(input: Tensor, dim: isize, index: Tensor) input.gather(dim, &index);
     "take_along_dim"(input: Tensor, indices: Tensor, dim: isize) input.gather(dim, &indices);
     "scatter"(input: Tensor, dim: isize, index: Tensor, src: Tensor) input.scatter(dim, &index, &src);

@@ -1,13 +1,13 @@
 //! Products of matrices.
 
 use super::convert::{Variadic};
-use super::operators;
+use super::rows;
 use crate::dtype::Scalar;
 use crate::tensor::Tensor;
 
 const ONE: Scalar = Scalar::Int(1);
 
-operators! {
+rows! {
     "matmul"(input: Tensor, other: Tensor) input.matmul(&other);
     "__rmatmul__"(input: Tensor, other: Tensor) other.matmul(&input);
     "mm"(input: Tensor, mat2: Tensor) input.mm(&mat2);

@@ -1,13 +1,13 @@
 //! Arithmetic, comparisons and choices.
 
-use super::operators;
+use super::rows;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::tensor::{Operand, Tensor};
 
 const ONE: Scalar = Scalar::Int(1);
 
-operators! {
+rows! {
     "add"(input: Tensor, other: Operand, alpha: Scalar = ONE) input.add(times(other, alpha, "add", &input)?);
     "sub"(input: Tensor, other: Operand, alpha: Scalar = ONE) input.sub(times(other, alpha, "sub", &input)?);
     "rsub"(input: Tensor, other: Operand, alpha: Scalar = ONE) reverse_sub(input, other, alpha);
@@ -133,8 +133,7 @@ fn clamp(input: &Tensor, min: Option<Operand>, max: Option<Operand>) -> Result<T
                 None => Ok(None),
                 Some(Operand::Tensor(_)) => Err(Error::argument("clamp", "the limits must be two tensors or two numbers")),
             };
-            let (min, max) = (number(min)?, number(max)?);
-            input.clamp(min, max)
+            input.clamp_numbers(number(min)?, number(max)?)
         }
     }
 }

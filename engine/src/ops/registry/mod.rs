@@ -89,7 +89,7 @@ pub fn prepare(name: &str, args: &[Value], kwargs: &[(&str, Value)], device: &De
         let (input, ready) = (input.clone(), prepare(base, args, kwargs, device)?);
         return Ok(Box::new(move || {
             let new = ready()?;
-            input.overwrite(base, |_| new.tensor().cloned()).cloned().map(Value::Tensor)
+            input.overwrite(base, new.tensor().cloned()).cloned().map(Value::Tensor)
         }));
     }
     for op in overloads(name) {
@@ -189,12 +189,12 @@ macro_rules! row {
 }
 
 /// A table of rows: `"name"(parameter: type = default, ..) expression;`.
-macro_rules! operators {
+macro_rules! rows {
     ($($name:literal $params:tt $body:expr;)*) => {
         pub(super) static ROWS: &[super::Operator] = &[$(super::row!($name, $params, $body)),*];
     };
 }
-use {operators, row};
+use {row, rows};
 
 #[cfg(test)]
 mod tests {

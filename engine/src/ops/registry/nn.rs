@@ -1,7 +1,7 @@
 //! What networks are made of.
 
 use super::convert::{Value};
-use super::operators;
+use super::rows;
 use crate::error::{Error, Result};
 use crate::loss::{self, CrossEntropy, Reduction};
 use crate::tensor::Tensor;
@@ -24,7 +24,7 @@ fn with_indices((values, indices): (Tensor, Tensor), wanted: bool) -> Result<Val
     Ok(if wanted { Value::List(vec![values.into(), indices.into()]) } else { values.into() })
 }
 
-operators! {
+rows! {
     "nn.functional.relu"(input: Tensor) input.relu();
     "nn.functional.gelu"(input: Tensor, approximate: String = "none".into()) input.gelu(&approximate);
     "nn.functional.silu"(input: Tensor) input.silu();

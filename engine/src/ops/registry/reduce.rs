@@ -1,7 +1,7 @@
 //! Reductions, and what is normalised by them.
 
 use super::convert::{Over};
-use super::operators;
+use super::rows;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::tensor::Tensor;
@@ -20,7 +20,7 @@ fn squeezed(pair: (Tensor, Tensor), dim: isize, keepdim: bool) -> Result<(Tensor
     if keepdim { Ok((pair.0.unsqueeze(dim)?, pair.1.unsqueeze(dim)?)) } else { Ok(pair) }
 }
 
-operators! {
+rows! {
     "sum"(input: Tensor, dim: Over, keepdim: bool = false, dtype: Option<DType>) {
         let input = cast(input, dtype)?;
         if keepdim { input.sum_keepdim(dim) } else { input.sum(dim) }
@@ -58,12 +58,12 @@ operators! {
     "var_mean"(input: Tensor, unbiased: bool) input.var_mean(.., correction(Some(unbiased), None));
     "var_mean"(input: Tensor, dim: Over, unbiased: Option<bool>, keepdim: bool = false, correction: Option<f64>) {
         let c = self::correction(unbiased, correction);
-        if keepdim { Ok((input.var_keepdim(&dim, c)?, input.mean_keepdim(&dim)?)) } else { input.var_mean(dim, c) }
+        if keepdim { Ok((input.var_keepdim(dim.clone(), c)?, input.mean_keepdim(dim)?)) } else { input.var_mean(dim, c) }
     };
     "std_mean"(input: Tensor, unbiased: bool) input.std_mean(.., correction(Some(unbiased), None));
     "std_mean"(input: Tensor, dim: Over, unbiased: Option<bool>, keepdim: bool = false, correction: Option<f64>) {
         let c = self::correction(unbiased, correction);
-        if keepdim { Ok((input.std_keepdim(&dim, c)?, input.mean_keepdim(&dim)?)) } else { input.std_mean(dim, c) }
+        if keepdim { Ok((input.std_keepdim(dim.clone(), c)?, input.mean_keepdim(dim)?)) } else { input.std_mean(dim, c) }
     };
     "norm"(input: Tensor, p: Option<f64>, dim: Over, keepdim: bool = false) input.norm(p.unwrap_or(2.0), dim, keepdim);
     "linalg.vector_norm"(x: Tensor, ord: f64 = 2.0, dim: Over, keepdim: bool = false, dtype: Option<DType>) cast(x, dtype)?.norm(ord, dim, keepdim);

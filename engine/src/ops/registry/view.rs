@@ -1,12 +1,12 @@
 //! Views, and putting tensors together.
 
 use super::convert::{Ints, Over, Variadic};
-use super::operators;
+use super::rows;
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-operators! {
+rows! {
     "reshape"(input: Tensor, shape: Variadic<isize>) input.reshape(shape.0);
     "view"(input: Tensor, size: Variadic<isize>) input.view(size.0);
     "reshape_as"(input: Tensor, other: Tensor) input.reshape(other.shape());
