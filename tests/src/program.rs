@@ -275,9 +275,11 @@ impl<'a> Run<'a> {
         }
         let name = self.name();
         let (call, result, meta) = match v.t.dtype() {
-            d if d.is_float() && m.quantum.is_some_and(|q| q < 12) => {
-                (format!("{}.mul(1/256)", v.name), v.t.mul(1.0 / 256.0), Meta { mag: m.mag / 256.0, err: m.err / 256.0, quantum: m.quantum.map(|q| q + 8) })
-            }
+            d if d.is_float() && m.quantum.is_some_and(|q| q < 12) => (
+                format!("{}.mul(1/256)", v.name),
+                v.t.mul(1.0 / 256.0),
+                Meta { mag: m.mag / 256.0, err: m.err / 256.0, quantum: m.quantum.map(|q| q + 8) },
+            ),
             d if d.is_float() => (format!("{}.tanh()", v.name), v.t.tanh(), m.smooth(1.0, 1.0, d)),
             DType::I64 | DType::I32 => (format!("{}.remainder(97)", v.name), v.t.remainder(97), Meta::exact(97.0, 0)),
             _ => return Some(v),
@@ -385,7 +387,9 @@ impl<'a> Run<'a> {
         let (result, meta) = match dtype {
             DType::Bool => (Tensor::from_vec((0..n).map(|_| values.one_in(2)).collect::<Vec<bool>>(), shape, device), Meta::exact(1.0, 0)),
             DType::U8 => (Tensor::from_vec((0..n).map(|_| values.below(9) as u8).collect::<Vec<u8>>(), shape, device), Meta::exact(9.0, 0)),
-            DType::I64 => (Tensor::from_vec((0..n).map(|_| values.below(9) as i64 - 4).collect::<Vec<i64>>(), shape, device), Meta::exact(4.0, 0)),
+            DType::I64 => {
+                (Tensor::from_vec((0..n).map(|_| values.below(9) as i64 - 4).collect::<Vec<i64>>(), shape, device), Meta::exact(4.0, 0))
+            }
             d if d.is_int() => {
                 let ints = Tensor::from_vec((0..n).map(|_| values.below(9) as i32 - 4).collect::<Vec<i32>>(), shape, device);
                 (ints.and_then(|t| t.to_dtype(d)), Meta::exact(4.0, 0))
@@ -540,7 +544,7 @@ impl<'a> Run<'a> {
             9 => ("gelu(none)", t.gelu("none"), m.smooth(1.2, m.mag, d)),
             10 => ("gelu(tanh)", t.gelu("tanh"), m.smooth(1.2, m.mag, d)),
             11 => ("silu()", t.silu(), m.smooth(1.2, m.mag, d)),
-            12 => ("softplus()", t.softplus(), m.smooth(1.0, m.mag + 1.0, d)),
+            12 => ("softplus()", t.softplus(1.0, 20.0), m.smooth(1.0, m.mag + 1.0, d)),
             13 => ("erf()", t.erf(), m.smooth(1.2, 1.0, d)),
             14 => {
                 let q = m.quantum.map(|q| 2 * q);
@@ -582,7 +586,11 @@ impl<'a> Run<'a> {
                 1 => self.put(format!("{n}.mul({c})"), op(&|t| t.mul(c)), scaled),
                 2 if !int => self.put(format!("{n}.sub({c})"), op(&|t| t.sub(c)), moved),
                 3 if !int => self.put(format!("{n}.div(4.0)"), op(&|t| t.div(4.0)), Meta { quantum: m.quantum.map(|q| q + 2), ..m }),
-                4 if !int => self.put(format!("{n}.maximum({c})"), op(&|t| t.maximum(c)), Meta { mag: m.mag.max(3.0), quantum: m.quantum.map(|q| q.max(2)), ..m }),
+                4 if !int => self.put(
+                    format!("{n}.maximum({c})"),
+                    op(&|t| t.maximum(c)),
+                    Meta { mag: m.mag.max(3.0), quantum: m.quantum.map(|q| q.max(2)), ..m },
+                ),
                 _ => self.put(format!("{n}.mul(1)"), op(&|t| t.mul(1)), m),
             };
             return;
@@ -601,7 +609,11 @@ impl<'a> Run<'a> {
             2 if !bools => self.put(call("sub"), p.sub(q), sum),
             3 | 4 => {
                 let quantum = x.quantum.zip(y.quantum).map(|(a, b)| a + b);
-                self.put(call("mul"), p.mul(q), Meta { mag: x.mag * y.mag, err: x.err * y.mag + y.err * x.mag + e * x.mag * y.mag, quantum })
+                self.put(
+                    call("mul"),
+                    p.mul(q),
+                    Meta { mag: x.mag * y.mag, err: x.err * y.mag + y.err * x.mag + e * x.mag * y.mag, quantum },
+                )
             }
             5 if d.is_float() && b.float() => {
                 let r = q.abs().and_then(|q| q.add(0.5)).and_then(|q| p.div(&q));
@@ -615,7 +627,11 @@ impl<'a> Run<'a> {
                 let r = p.mul(q).and_then(|t| t.add(p));
                 let quantum = x.quantum.zip(y.quantum).map(|(a, b)| a + b);
                 let mag = x.mag * y.mag + x.mag;
-                self.put(format!("{0}.mul({1}).add({0})", a.name, b.name), r, Meta { mag, err: x.err * (y.mag + 1.0) + y.err * x.mag + 2.0 * e * mag, quantum })
+                self.put(
+                    format!("{0}.mul({1}).add({0})", a.name, b.name),
+                    r,
+                    Meta { mag, err: x.err * (y.mag + 1.0) + y.err * x.mag + 2.0 * e * mag, quantum },
+                )
             }
             _ => self.put(call("add"), p.add(q), sum),
         };
@@ -644,14 +660,15 @@ impl<'a> Run<'a> {
 
     fn choose(&mut self, rng: &mut Rng) {
         let Some(a) = self.any(rng, |_| true) else { return };
-        let cond = match self.any(rng, |v| v.t.dtype() == DType::Bool && broadcast(v.t.shape(), a.t.shape()).is_some_and(|s| s == a.t.shape())) {
-            Some(c) => c,
-            None => {
-                let (call, result, meta) = self.fresh(rng, &a.t.shape().to_vec(), DType::Bool);
-                let Some(c) = self.put(call, result, meta) else { return };
-                c
-            }
-        };
+        let cond =
+            match self.any(rng, |v| v.t.dtype() == DType::Bool && broadcast(v.t.shape(), a.t.shape()).is_some_and(|s| s == a.t.shape())) {
+                Some(c) => c,
+                None => {
+                    let (call, result, meta) = self.fresh(rng, &a.t.shape().to_vec(), DType::Bool);
+                    let Some(c) = self.put(call, result, meta) else { return };
+                    c
+                }
+            };
         if rng.one_in(3) {
             let meta = a.meta().join(Meta::exact(1.0, 0));
             self.put(format!("{}.masked_fill({}, 1)", a.name, cond.name), a.t.masked_fill(&cond.t, 1), meta);
@@ -686,7 +703,9 @@ impl<'a> Run<'a> {
         let n = count.max(1) as f64;
         let all = rng.one_in(4);
         let total = t.numel().max(1) as f64;
-        let by = |op: &str| if all { format!("{}.{op}_all()", v.name) } else { format!("{}.{op}{}({dims:?})", v.name, if keep { "_keepdim" } else { "" }) };
+        let by = |op: &str| {
+            if all { format!("{}.{op}_all()", v.name) } else { format!("{}.{op}{}({dims:?})", v.name, if keep { "_keepdim" } else { "" }) }
+        };
         let n = if all { total } else { n };
         let sum = Meta { mag: m.mag * n, err: m.err * n + eps(d) * m.mag * n, ..m };
         let mean = Meta { mag: m.mag, err: m.err + eps(d) * m.mag, quantum: None };
@@ -738,7 +757,11 @@ impl<'a> Run<'a> {
                 let quantum = m.quantum.map(|q| q * n as i32);
                 self.put(format!("{}.prod({dims:?})", v.name), t.prod(&dims), Meta { mag, err: n * mag * (m.err + eps(d)), quantum })
             }
-            _ => self.put(format!("{}.sum({dims:?})", v.name), t.sum(&dims), Meta { mag: m.mag * n, err: m.err * n + eps(d) * m.mag * n, ..m }),
+            _ => self.put(
+                format!("{}.sum({dims:?})", v.name),
+                t.sum(&dims),
+                Meta { mag: m.mag * n, err: m.err * n + eps(d) * m.mag * n, ..m },
+            ),
         };
     }
 
@@ -753,7 +776,11 @@ impl<'a> Run<'a> {
                 let last = t.shape()[rank - 1];
                 let mag = (last as f64).sqrt() + 1.0;
                 if rng.one_in(2) {
-                    return drop(self.put(format!("{}.layer_norm([{last}], eps=0.1)", v.name), t.layer_norm(&[last], None, None, 0.1), m.smooth(20.0, mag, d)));
+                    return drop(self.put(
+                        format!("{}.layer_norm([{last}], eps=0.1)", v.name),
+                        t.layer_norm(&[last], None, None, 0.1),
+                        m.smooth(20.0, mag, d),
+                    ));
                 }
                 let (call, w, _) = self.fresh(rng, &[last], d);
                 let (_, b, _) = self.fresh(rng, &[last], d);
@@ -775,7 +802,9 @@ impl<'a> Run<'a> {
         };
         let b = match rng.below(3) {
             0 if shape.len() >= 2 => {
-                let Some(b) = self.put_shared(format!("{}.transpose(-1, -2)", a.name), a.t.transpose(-1, -2), a.meta.clone()) else { return };
+                let Some(b) = self.put_shared(format!("{}.transpose(-1, -2)", a.name), a.t.transpose(-1, -2), a.meta.clone()) else {
+                    return;
+                };
                 b
             }
             _ => {
@@ -873,7 +902,8 @@ impl<'a> Run<'a> {
         let d = (if dim < 0 { dim + rank as isize } else { dim }) as usize;
         match rng.below(6) {
             0..3 => {
-                let same = |o: &Var| o.t.dtype() == v.t.dtype() && o.t.rank() == rank && (0..rank).all(|i| i == d || o.t.shape()[i] == shape[i]);
+                let same =
+                    |o: &Var| o.t.dtype() == v.t.dtype() && o.t.rank() == rank && (0..rank).all(|i| i == d || o.t.shape()[i] == shape[i]);
                 let mut parts = vec![v.clone()];
                 for _ in 0..1 + rng.below(3) {
                     parts.extend(self.any(rng, same));
@@ -971,7 +1001,11 @@ impl<'a> Run<'a> {
                 let y = o.meta();
                 let quantum = m.quantum.zip(y.quantum).map(|(a, b)| a + b);
                 let mag = m.mag * y.mag;
-                (format!("{n}.mul_({})", o.name), Meta { mag, err: m.err * y.mag + y.err * m.mag + eps(d) * mag, quantum }, Box::new(|| t.mul_(&o.t).map(drop)))
+                (
+                    format!("{n}.mul_({})", o.name),
+                    Meta { mag, err: m.err * y.mag + y.err * m.mag + eps(d) * mag, quantum },
+                    Box::new(|| t.mul_(&o.t).map(drop)),
+                )
             }
             (3 | 4, Some(o)) => (format!("{n}.copy_({})", o.name), o.meta(), Box::new(|| t.copy_(&o.t).map(drop))),
             (5, _) if d != DType::Bool => {

@@ -229,5 +229,6 @@ fn strided(stored: &Stored, stride: &[usize], device: &Device) -> Step<Tensor> {
         bytes[at * size..][..size].copy_from_slice(element);
     }
     let memory = upload(&Stored { dtype: Some(dtype), shape: vec![span], bytes }, device)?;
-    Ok(memory.as_strided(shape.as_slice(), stride, 0)?.detach())
+    let stride: Vec<isize> = stride.iter().map(|&s| s as isize).collect();
+    Ok(memory.as_strided(shape, &stride, 0)?.detach()?)
 }

@@ -135,16 +135,18 @@ impl Kind {
             if of_many && !wanted(name) {
                 continue;
             }
-            let outcome = guarded(|| match self {
-                Kind::Op => ops::sample(&file, case, device),
-                Kind::Module => modules::sample(&file, case, device),
-                Kind::Optimizer => optimizers::sample(&file, case, device),
-                Kind::Train => train::sample(&file, case, device),
-                Kind::OpErrors => errors::op(&file, case, device),
-                Kind::ModuleErrors => errors::module(&file, case, device),
-                Kind::OptimErrors => errors::optimizer(case, device),
-                Kind::LrScheduler => Outcome::Missing("learning-rate schedulers".into()),
-                Kind::DType => Outcome::Missing("no cases".into()),
+            let outcome = guarded(|| -> Outcome {
+                match self {
+                    Kind::Op => ops::sample(&file, case, device).into(),
+                    Kind::Module => modules::sample(&file, case, device).into(),
+                    Kind::Optimizer => optimizers::sample(&file, case, device).into(),
+                    Kind::Train => train::sample(&file, case, device).into(),
+                    Kind::OpErrors => errors::op(&file, case, device),
+                    Kind::ModuleErrors => errors::module(&file, case, device),
+                    Kind::OptimErrors => errors::optimizer(case, device),
+                    Kind::LrScheduler => Outcome::Missing("learning-rate schedulers".into()),
+                    Kind::DType => Outcome::Missing("no cases".into()),
+                }
             });
             let tags = case.get("tags").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
             report.add(&self.total(entry.tier.as_deref()), self.option(), entry.tier.as_deref(), name, id, tags, outcome);

@@ -1,6 +1,6 @@
 //! Products of matrices.
 
-use super::convert::{Variadic};
+use super::convert::Variadic;
 use super::rows;
 use crate::dtype::Scalar;
 use crate::tensor::Tensor;

@@ -95,7 +95,9 @@ fn times(other: Operand, alpha: Scalar, op: &'static str, input: &Tensor) -> Res
     match (&other, number) {
         (Operand::Tensor(t), _) => t.mul(alpha).map(Operand::Tensor),
         (_, Some(Scalar::Float(f))) => Ok((f * alpha.as_f64()).into()),
-        (_, Some(n)) => Ok(if let Scalar::Float(a) = alpha { (n.as_f64() * a).into() } else { n.as_i64().wrapping_mul(alpha.as_i64()).into() }),
+        (_, Some(n)) => {
+            Ok(if let Scalar::Float(a) = alpha { (n.as_f64() * a).into() } else { n.as_i64().wrapping_mul(alpha.as_i64()).into() })
+        }
         (_, None) => Ok(other),
     }
 }

@@ -1,6 +1,6 @@
 //! What networks are made of.
 
-use super::convert::{Value};
+use super::convert::Value;
 use super::rows;
 use crate::error::{Error, Result};
 use crate::loss::{self, CrossEntropy, Reduction};

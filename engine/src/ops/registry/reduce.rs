@@ -1,6 +1,6 @@
 //! Reductions, and what is normalised by them.
 
-use super::convert::{Over};
+use super::convert::Over;
 use super::rows;
 use crate::dtype::DType;
 use crate::error::Result;
