@@ -59,3 +59,5 @@ pub use param::{Buffer, Param, Training};
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d};
 pub use sequential::Sequential;
 pub use sizes::Sizes;
+// The derive macro, under the trait's name.
+pub use taper_macros::Module;
