@@ -31,6 +31,8 @@ pub(crate) use binary::*;
 pub(crate) use cast::*;
 pub(crate) use compare::*;
 pub(crate) use conv::*;
+#[cfg(test)]
+pub(crate) use elementwise::Elementwise;
 pub(crate) use elementwise::Function;
 pub(crate) use gather::*;
 pub(crate) use matmul::*;
