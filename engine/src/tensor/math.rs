@@ -643,3 +643,6 @@ impl Operand {
         fit().map_err(|e| Operand::or_carried(&[&cond.into(), a, b], e))
     }
 }
+
+#[cfg(test)]
+mod tests;
