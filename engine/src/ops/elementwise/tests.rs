@@ -15,7 +15,8 @@ fn float_rows() -> impl Iterator<Item = &'static Function> {
 fn operands(f: &Function, values: &[f64], dtype: DType, device: &Device) -> Result<Vec<Operand>> {
     let tensor = |turn: usize| -> Result<Operand> {
         let mut values = values.to_vec();
-        values.rotate_left(turn * 5 % values.len());
+        let by = turn * 5 % values.len();
+        values.rotate_left(by);
         let n = values.len();
         // Through f32, so that both types see the same numbers.
         let t = Tensor::from_vec(values, [n], &Device::cpu())?.to_dtype(DType::F32)?;
