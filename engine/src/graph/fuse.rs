@@ -181,15 +181,15 @@ impl Builder<'_> {
             let (reg, to) = match node.op.kind() {
                 Kind::Assign(region) => {
                     let (source, layout) = &node.inputs[1];
-                    let reg = program.input(*source, layout.clone());
-                    (reg, Access { value: self.value(Source::Node(m)), dtype: node.node.spec.dtype, strides: region.strides.clone(), offset: region.offset as isize })
+                    let reg = program.input(*source, through(&rels[0], layout)?)?;
+                    (reg, through(&rels[0], region)?)
                 }
                 _ => {
-                    let rel = &rels[0];
-                    let reg = program.member(m, rel);
-                    (reg, Access { value: self.value(Source::Node(m)), dtype: node.node.spec.dtype, strides: rel.strides.clone(), offset: rel.offset as isize })
+                    let reg = program.member(m, &rels[0])?;
+                    (reg, rels[0].clone())
                 }
             };
+            let to = Access { value: self.value(Source::Node(m)), dtype: node.node.spec.dtype, strides: to.strides, offset: to.offset as isize };
             program.out.stores.push(Store { reg, to });
         }
         let mut fused = program.out;
@@ -224,7 +224,7 @@ impl Program<'_> {
     }
 
     /// The register of what `rel` reads of a source.
-    fn input(&mut self, source: Source, rel: Layout) -> RegId {
+    fn input(&mut self, source: Source, rel: Layout) -> Result<RegId> {
         if let Source::Node(p) = source
             && self.group.members.contains_key(&p)
         {
@@ -232,19 +232,19 @@ impl Program<'_> {
         }
         let value = self.builder.value(source);
         if let Some(&reg) = self.loads.get(&(value, rel.clone())) {
-            return reg;
+            return Ok(reg);
         }
         let dtype = self.builder.out.values[value].dtype;
         self.out.inputs.push(Access { value, dtype, strides: rel.strides.clone(), offset: rel.offset as isize });
         let reg = self.push(Instr::Load(self.out.inputs.len() - 1), dtype);
         self.loads.insert((value, rel), reg);
-        reg
+        Ok(reg)
     }
 
     /// The register of member `m` as `rel` reads it. Recursion is bounded by the size of a group.
-    fn member(&mut self, m: usize, rel: &Layout) -> RegId {
+    fn member(&mut self, m: usize, rel: &Layout) -> Result<RegId> {
         if let Some(&reg) = self.registers.get(&(m, rel.clone())) {
-            return reg;
+            return Ok(reg);
         }
         let node = &self.builder.snapshot.nodes[m];
         let dtype = node.node.spec.dtype;
@@ -259,9 +259,7 @@ impl Program<'_> {
                         args.push(self.push(Instr::Position(self.out.positions.len() - 1), DType::U32));
                     }
                     for (source, layout) in &node.inputs {
-                        // The scheduler admitted the node because this composes.
-                        let read = rel.compose(layout).unwrap_or_else(|| layout.clone());
-                        args.push(self.input(*source, read));
+                        args.push(self.input(*source, through(rel, layout)?)?);
                     }
                     for scalar in scalar_refs(&node.op, m) {
                         self.out.scalars.push(scalar);
@@ -271,7 +269,7 @@ impl Program<'_> {
                 }
                 Kind::Reduce(r) => {
                     let (source, layout) = &node.inputs[0];
-                    let arg = self.input(*source, layout.clone());
+                    let arg = self.input(*source, layout.clone())?;
                     self.push(Instr::Reduce { combine: r.combine, arg }, dtype)
                 }
                 // Assignments are only roots, and hand-written kernels are `acc`.
@@ -279,7 +277,7 @@ impl Program<'_> {
             }
         };
         self.registers.insert((m, rel.clone()), reg);
-        reg
+        Ok(reg)
     }
 
     fn input_of_root(&mut self, m: usize, rel: &Layout) -> RegId {
@@ -288,6 +286,11 @@ impl Program<'_> {
         self.out.inputs.push(Access { value, dtype, strides: rel.strides.clone(), offset: rel.offset as isize });
         self.push(Instr::Load(self.out.inputs.len() - 1), dtype)
     }
+}
+
+/// What `rel` reads of a tensor that itself reads storage through `layout`. The scheduler admits only what composes.
+fn through(rel: &Layout, layout: &Layout) -> Result<Layout> {
+    rel.compose(layout).ok_or_else(|| Error::argument("plan", format!("{rel:?} does not compose with {layout:?}")))
 }
 
 fn accesses(f: &mut Fused) -> impl Iterator<Item = &mut Access> {

@@ -85,7 +85,7 @@ pub(crate) fn schedule(snapshot: &Snapshot, known: Option<&[Decision]>) -> (Sche
             }
         }
     }
-    let mut s = Scheduler { snapshot, consumers, groups: Vec::new(), group_of: vec![None; n] };
+    let mut s = Scheduler { snapshot, consumers, groups: Vec::new(), group_of: vec![None; n], copies: vec![SmallVec::new(); n] };
     let mut decisions = vec![Decision::Dead; n];
     for i in (0..n).rev() {
         decisions[i] = match known.and_then(|k| s.repeat(i, k[i])) {
@@ -101,6 +101,8 @@ struct Scheduler<'a> {
     consumers: Vec<SmallVec<[usize; 4]>>,
     groups: Vec<Group>,
     group_of: Vec<Option<usize>>,
+    /// The groups that a duplicated node was copied into.
+    copies: Vec<SmallVec<[usize; 2]>>,
 }
 
 impl Scheduler<'_> {
@@ -110,7 +112,7 @@ impl Scheduler<'_> {
             Decision::Dead => {}
             Decision::Join(g) => {
                 // When an earlier join did not work out, the consumers may be elsewhere.
-                if self.consumers[i].iter().any(|&c| self.group_of[c] != Some(g)) {
+                if self.consumer_groups(i).is_none_or(|groups| groups.iter().ne([&g])) {
                     return None;
                 }
                 let merged = self.join(self.groups.get(g)?, i)?;
@@ -129,9 +131,9 @@ impl Scheduler<'_> {
             return Decision::Dead;
         }
         if !self.consumers[i].is_empty() {
-            let groups: BTreeSet<Option<usize>> = self.consumers[i].iter().map(|&c| self.group_of[c]).collect();
-            if groups.len() == 1
-                && let Some(&Some(g)) = groups.first()
+            if let Some(groups) = self.consumer_groups(i)
+                && groups.len() == 1
+                && let Some(&g) = groups.first()
                 && let Some(merged) = self.join(&self.groups[g], i)
             {
                 self.groups[g] = merged;
@@ -161,9 +163,11 @@ impl Scheduler<'_> {
             Kind::Assign(region) => (Anchor::Assign(i), region.shape.clone(), SmallVec::from_elem(false, region.shape.len())),
             Kind::Compute(_) | Kind::Transfer => (Anchor::Compute(i), spec.shape.clone(), SmallVec::from_elem(false, spec.shape.len())),
         };
-        // A reduction's result is read by the space with stride 0 along what was reduced.
         let rel = match node.op.kind() {
+            // A reduction's result is read by the space with stride 0 along what was reduced.
             Kind::Reduce(_) => rel.expand(&space),
+            // Positions in the assigned value; the region says where they go.
+            Kind::Assign(region) => Layout::contiguous(&region.shape),
             _ => rel,
         };
         let members = BTreeMap::from([(i, SmallVec::from_elem(rel, 1))]);
@@ -191,7 +195,7 @@ impl Scheduler<'_> {
                             }
                             layout.clone()
                         }
-                        Kind::Assign(_) if slot == 1 => layout.clone(),
+                        Kind::Assign(_) if slot == 1 => rel.compose(layout)?,
                         _ => return None,
                     };
                     if !rels.contains(&read) {
@@ -219,7 +223,12 @@ impl Scheduler<'_> {
                 if rels.len() > MAX_READS || ((rels.len() > 1 || spread) && map.cost() > 4) {
                     return None;
                 }
+                let whole = rels.len() == 1 && rels[0].is_whole(own) && !group.inner.contains(&true);
                 merged.members.insert(p, rels);
+                // A flat space cannot follow what `p` reads through a transpose; `p`'s own shape can.
+                if !self.inputs_compose(&merged, p) && !(whole && self.reshape(&mut merged, &node.node.spec.shape)) {
+                    return None;
+                }
             }
             Kind::Reduce(r) => {
                 // A packed type is written in whole words, which rows do not respect.
@@ -255,6 +264,29 @@ impl Scheduler<'_> {
         (self.buffers(&merged) <= MAX_BUFFERS).then_some(merged)
     }
 
+    /// Whether everything member `m` reads can be read from the space directly.
+    fn inputs_compose(&self, group: &Group, m: usize) -> bool {
+        let node = &self.snapshot.nodes[m];
+        match node.op.kind() {
+            Kind::Map(_) => node.inputs.iter().all(|(_, l)| group.members[&m].iter().all(|rel| rel.compose(l).is_some())),
+            Kind::Assign(_) => group.members[&m].iter().all(|rel| rel.compose(&node.inputs[1].1).is_some()),
+            _ => true,
+        }
+    }
+
+    /// Gives the group's space another shape of as many elements; `false` when a member cannot follow.
+    fn reshape(&self, group: &mut Group, shape: &[usize]) -> bool {
+        for rel in group.members.values_mut().flatten() {
+            match rel.reshape(shape) {
+                Some(r) => *rel = r,
+                None => return false,
+            }
+        }
+        group.space = shape.into();
+        group.inner = SmallVec::from_elem(false, shape.len());
+        group.members.keys().all(|&m| self.inputs_compose(group, m))
+    }
+
     /// Every read is the same along the reduced dimensions: the value is computed once a row.
     fn per_row(&self, group: &Group, rels: &[Rel]) -> bool {
         group.inner.contains(&true)
@@ -285,13 +317,9 @@ impl Scheduler<'_> {
                 return None;
             }
             group.inner = reduced;
-        } else if !group.inner.contains(&true) && matches!(group.anchor, Anchor::Fused) && rel.is_whole(numel(output)) {
+        } else if !group.inner.contains(&true) && rel.is_whole(numel(output)) && self.reshape(group, output) {
             // Read as it is: the program so far works on rows; the space grows by the reduced dimensions.
-            for reads in group.members.values_mut() {
-                for r in reads.iter_mut() {
-                    *r = r.reshape(output)?.expand_from_unit(&input);
-                }
-            }
+            group.members.values_mut().flatten().for_each(|r| *r = r.expand_from_unit(&input));
             group.space = input;
             group.inner = reduced;
         } else {
@@ -301,21 +329,42 @@ impl Scheduler<'_> {
         Some(())
     }
 
-    /// A trivial node over values that exist anyway is computed by each consumer instead of being stored.
-    fn duplicate(&mut self, p: usize) -> bool {
+    /// The groups that compute a node's consumers; `None` when one of them is in no group.
+    fn consumer_groups(&self, p: usize) -> Option<BTreeSet<usize>> {
+        let mut groups = BTreeSet::new();
+        for &c in &self.consumers[p] {
+            match (self.group_of[c], &self.copies[c]) {
+                (Some(g), _) => _ = groups.insert(g),
+                (None, copies) if !copies.is_empty() => groups.extend(copies),
+                _ => return None,
+            }
+        }
+        Some(groups)
+    }
+
+    /// A trivial node over values that exist anyway: a mask, a cast, a constant.
+    fn trivial(&self, p: usize, depth: usize) -> bool {
         let node = &self.snapshot.nodes[p];
         let Kind::Map(map) = node.op.kind() else { return false };
-        let trivial = map.cost() <= 1 && node.inputs.iter().all(|(s, _)| matches!(s, Source::External(_))) && node.inputs.len() <= 1;
-        if node.held || !trivial {
+        !node.held
+            && map.cost() <= 2
+            && node.inputs.len() <= 2
+            && node.inputs.iter().all(|(s, _)| match s {
+                Source::External(_) => true,
+                Source::Node(i) => depth > 0 && self.trivial(*i, depth - 1),
+            })
+            && node.inputs.iter().filter(|(s, _)| matches!(s, Source::External(_))).count() <= 1
+    }
+
+    /// Trivial nodes are computed by each consumer instead of being stored. They depend on nothing pending but each other,
+    /// so no cycle can come of it.
+    fn duplicate(&mut self, p: usize) -> bool {
+        if !self.trivial(p, 2) {
             return false;
         }
-        let groups: BTreeSet<Option<usize>> = self.consumers[p].iter().map(|&c| self.group_of[c]).collect();
+        let Some(groups) = self.consumer_groups(p) else { return false };
         let mut joined = Vec::new();
         for g in groups {
-            let Some(g) = g else { return false };
-            if self.consumers[p].iter().any(|c| self.group_of[*c] == Some(g) && !self.groups[g].members.contains_key(c)) {
-                return false;
-            }
             match self.join(&self.groups[g], p) {
                 Some(merged) => joined.push((g, merged)),
                 None => return false,
@@ -323,6 +372,7 @@ impl Scheduler<'_> {
         }
         for (g, merged) in joined {
             self.groups[g] = merged;
+            self.copies[p].push(g);
         }
         true
     }

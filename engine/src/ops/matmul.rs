@@ -51,10 +51,21 @@ impl Op for MatMul {
             if ctx.needs(i) { Ok(Some(product()?.to_dtype(ctx.spec(i).dtype)?)) } else { Ok(None) }
         };
         Ok(smallvec::smallvec![
-            grad(0, &|| Tensor::apply(MatMul, &[&dy, &b.transpose(-2, -1)?]))?,
-            grad(1, &|| Tensor::apply(MatMul, &[&a.transpose(-2, -1)?, &dy]))?,
+            grad(0, &|| product_like(a, &dy, &b.transpose(-2, -1)?))?,
+            grad(1, &|| product_like(b, &a.transpose(-2, -1)?, &dy))?,
         ])
     }
+}
+
+/// `a b`, computed in the order of elements that `x` has: the gradient of a transposed weight is born as the weight lies.
+fn product_like(x: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let layout = x.value()?.layout;
+    if let [.., 1, last] = layout.strides[..]
+        && last > 1
+    {
+        return Tensor::apply(MatMul, &[&b.transpose(-2, -1)?, &a.transpose(-2, -1)?])?.transpose(-2, -1);
+    }
+    Tensor::apply(MatMul, &[a, b])
 }
 
 /// What products of low-precision floats are summed in, and given as: the tensor method rounds back.
