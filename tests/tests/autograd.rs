@@ -86,7 +86,7 @@ fn unary() -> Result<Vec<(&'static str, Vec<Tensor>, Call)>> {
         ("gelu", x()?, |x| x[0].gelu("none")),
         ("gelu tanh", x()?, |x| x[0].gelu("tanh")),
         ("silu", x()?, |x| x[0].silu()),
-        ("softplus", x()?, |x| x[0].softplus()),
+        ("softplus", x()?, |x| x[0].softplus(1.3, 20.0)),
         ("elu", x()?, |x| x[0].elu(1.3)),
         ("leaky_relu", x()?, |x| x[0].leaky_relu(0.2)),
         ("hardtanh", x()?, |x| x[0].mul(2.0)?.hardtanh(-0.55, 0.55)),

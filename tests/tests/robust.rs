@@ -440,7 +440,7 @@ fn strange_numbers_go_through() {
         // Text of anything.
         r.survived("display", || {
             for t in [x.clone(), Tensor::zeros([0, 3], d)?, Tensor::zeros([], d)?, Tensor::zeros([3, 0], (DType::Bool, d))?, data(d, &[2, 2, 3])?, x.gt(0)?] {
-                let _ = format!("{t} {t:?} {t:10.3} {}", t.graph_dot());
+                let _ = format!("{t} {t:?} {t:10.3} {:?}", t.graph_dot());
             }
             let _ = format!("{} {:?}", &x + &data(d, &[2])?, &x + &data(d, &[2])?);
             Ok(())
