@@ -44,7 +44,8 @@ pub(super) enum Pattern {
 }
 
 impl Pattern {
-    pub fn coordinates(self) -> bool {
+    /// Whether an index is made of coordinates.
+    pub fn by_coordinates(self) -> bool {
         matches!(self, Pattern::One | Pattern::Vec | Pattern::Step | Pattern::Each)
     }
 }
@@ -215,7 +216,7 @@ pub(super) fn lane_index(index: &str, step: &str, k: u32) -> String {
 }
 
 /// Coordinates of a linear index by repeated division, last dimension first: `let c1 = ..; let c0 = ..;`.
-pub(super) fn split(out: &mut String, block: &mut Block, prefix: &str, index: &str, dims: &[usize], lanes: Lanes, range: Range<usize>) {
+pub(super) fn coordinates(out: &mut String, block: &mut Block, prefix: &str, index: &str, dims: &[usize], lanes: Lanes, range: Range<usize>) {
     let mut rest = index.to_string();
     for d in range.clone().rev() {
         if d == range.start {

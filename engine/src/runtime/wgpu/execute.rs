@@ -8,6 +8,7 @@ use super::host::HostOp;
 use super::program::{ArenaLayout, Bound, CACHED_GROUPS, Dispatch, GpuProgram, Key, Step};
 use super::repr::{stored_bytes, word_bytes};
 use super::shader::{Shader, slot_of};
+use super::split::SCRATCH;
 use super::{Gpu, compute, fused, rows};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
@@ -23,15 +24,12 @@ pub(super) enum Piece {
     Host(HostOp, Option<Shader>),
 }
 
-/// Stands for a host operator's result when only its epilogue wants it: bound as scratch 0.
-const HOST_RESULT: ValueId = ValueId::MAX;
-
 /// The dispatches of one kernel for a class of adapters. Needs no device.
 pub(super) fn piece(kernel: &Kernel, alias: &dyn Fn(ValueId) -> ValueId, adapter: &Adapter) -> Result<Piece> {
     let value_slot = slot_of(alias);
-    let slot = |v: ValueId| if v == HOST_RESULT { Slot::Scratch(0) } else { value_slot(v) };
+    let slot = |v: ValueId| if v == SCRATCH { Slot::Scratch(0) } else { value_slot(v) };
     Ok(match kernel {
-        Kernel::Fused(f) if f.has_reduce() => Piece::Shaders(rows::rows(f, &slot, adapter)?.into_iter().collect()),
+        Kernel::Fused(f) if f.has_reduce() => Piece::Shaders(rows::rows(f, &slot, adapter)?),
         Kernel::Fused(f) => Piece::Shaders(fused::map(f, &slot, adapter)?.into_iter().collect()),
         Kernel::Copy { from, to, numel, dtype } => Piece::Copy { from: *from, to: *to, bytes: word_bytes(*dtype, *numel) },
         Kernel::Compute(c) => match compute::shaders(c, &slot, adapter)? {
@@ -41,7 +39,7 @@ pub(super) fn piece(kernel: &Kernel, alias: &dyn Fn(ValueId) -> ValueId, adapter
             }
             None => {
                 let to_scratch = !c.store_output;
-                let from = if to_scratch { HOST_RESULT } else { c.output.value };
+                let from = if to_scratch { SCRATCH } else { c.output.value };
                 let epilogue = compute::host_epilogue(c, from).map(|f| fused::map(&f, &slot, adapter)).transpose()?.flatten();
                 Piece::Host(HostOp { kernel: c.clone(), to_scratch }, epilogue)
             }

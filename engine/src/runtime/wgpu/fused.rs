@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::access::{Lanes, Pattern, Use, lane_index, split};
+use super::access::{Lanes, Pattern, Use, coordinates, lane_index};
 use super::bind::{Bindings, Block, Slot};
 use super::emit::{define, loaded, needed, reg, stored, value};
 use super::shader::{Shader, WG, aliases, check_limits, compose, file, grid};
@@ -50,9 +50,9 @@ impl<'a> Program<'a> {
         let (f, dims) = (self.f, &self.f.dims[..]);
         let mut out = String::new();
         let patterns: Vec<Pattern> = self.loads.iter().flatten().chain(&self.positions).chain(&self.stores).map(|u| u.pattern).collect();
-        if patterns.iter().any(|p| p.coordinates()) {
+        if patterns.iter().any(|p| p.by_coordinates()) {
             let first = if self.lanes == Lanes::Linear { "(4u * i)" } else { "i" };
-            split(&mut out, block, "c", first, dims, self.lanes, 0..dims.len());
+            coordinates(&mut out, block, "c", first, dims, self.lanes, 0..dims.len());
         }
         if patterns.contains(&Pattern::Each) {
             advance(&mut out, block, dims);

@@ -19,6 +19,7 @@ mod program;
 mod repr;
 mod rows;
 mod shader;
+mod split;
 #[cfg(test)]
 mod tests;
 

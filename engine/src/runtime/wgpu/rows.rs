@@ -6,9 +6,10 @@
 
 use std::fmt::Write as _;
 
-use super::access::{Lanes, Pattern, Use, lane_index, pattern, split};
+use super::access::{Lanes, Pattern, Use, coordinates, lane_index, pattern};
 use super::bind::{Bindings, Block, Slot};
 use super::emit::{alias, define, loaded, needed, reg, rounded, stored, value};
+use super::split::{Split, split};
 use super::shader::{Shader, aliases, check_limits, compose, file, grid};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -65,6 +66,8 @@ fn shape(f: &Fused, adapter: &Adapter) -> Shape {
 struct Rows<'a> {
     f: &'a Fused,
     s: Shape,
+    /// The first coordinate of a row says which chunk of its columns to reduce.
+    chunked: bool,
     need: Vec<bool>,
     loads: Vec<Option<Use>>,
     positions: Vec<Use>,
@@ -73,14 +76,23 @@ struct Rows<'a> {
     depth: Vec<usize>,
 }
 
-/// The row kernel of a program. `None` when there is nothing to do.
-pub(super) fn rows(f: &Fused, slot: &dyn Fn(ValueId) -> Slot, adapter: &Adapter) -> Result<Option<Shader>> {
+/// The kernels of a program: one, or two for few long rows. None when there is nothing to do.
+pub(super) fn rows(f: &Fused, slot: &dyn Fn(ValueId) -> Slot, adapter: &Adapter) -> Result<Vec<Shader>> {
     if f.rows() == 0 {
-        return Ok(None);
+        return Ok(Vec::new());
     }
+    let Some(Split { first, chunks, second, words }) = split(f, adapter) else { return Ok(vec![one(f, None, slot, adapter)?]) };
+    let (mut a, mut b) = (one(&first, Some(chunks), slot, adapter)?, one(&second, None, slot, adapter)?);
+    (a.line, b.line) = (f.to_string(), format!("the same, of {chunks} chunks"));
+    a.scratch = vec![(0, words)];
+    Ok(vec![a, b])
+}
+
+/// One kernel. With `chunks` the first dimension is the chunk of columns a row program reduces.
+fn one(f: &Fused, chunks: Option<usize>, slot: &dyn Fn(ValueId) -> Slot, adapter: &Adapter) -> Result<Shader> {
     let s = shape(f, adapter);
     let (mut bindings, mut block) = (Bindings::default(), Block::default());
-    let program = Rows::new(f, s, &mut bindings, slot)?;
+    let program = Rows::new(f, s, chunks.is_some(), &mut bindings, slot)?;
     let lane = |d: std::ops::Range<usize>| matches!(s.lanes, Lanes::Along(l) if d.contains(&l));
     let count = f.rows() / if lane(0..outer(f)) { 4 } else { 1 };
     let cols = f.cols() / if lane(outer(f)..f.dims.len()) { 4 } else { 1 };
@@ -88,6 +100,9 @@ pub(super) fn rows(f: &Fused, slot: &dyn Fn(ValueId) -> Slot, adapter: &Adapter)
     block.int("rows", count as isize);
     block.int("cols", cols as isize);
     block.int("width", groups[0] as isize);
+    if let Some(chunks) = chunks {
+        block.int("chunk", cols.div_ceil(chunks) as isize);
+    }
     let text = program.text(&bindings, &mut block)?;
 
     let vector = s.lanes != Lanes::One;
@@ -102,11 +117,11 @@ pub(super) fn rows(f: &Fused, slot: &dyn Fn(ValueId) -> Slot, adapter: &Adapter)
     let line = f.to_string();
     check_limits(&line, &bindings.0, adapter)?;
     let wgsl = compose(&line, &head, &body, &bindings, &block);
-    Ok(Some(Shader { line, wgsl, bindings: bindings.0, p: Block::default(), f: block, groups, scratch: Vec::new() }))
+    Ok(Shader { line, wgsl, bindings: bindings.0, p: Block::default(), f: block, groups, scratch: Vec::new() })
 }
 
 impl<'a> Rows<'a> {
-    fn new(f: &'a Fused, s: Shape, bindings: &mut Bindings, slot: &dyn Fn(ValueId) -> Slot) -> Result<Rows<'a>> {
+    fn new(f: &'a Fused, s: Shape, chunked: bool, bindings: &mut Bindings, slot: &dyn Fn(ValueId) -> Slot) -> Result<Rows<'a>> {
         let need = needed(f, f.stores.iter().map(|s| s.reg));
         let mut depth = vec![0; f.instrs.len()];
         for (r, i) in f.instrs.iter().enumerate() {
@@ -116,7 +131,7 @@ impl<'a> Rows<'a> {
                 _ => 0,
             };
         }
-        let mut this = Rows { f, s, need, loads: Vec::new(), positions: Vec::new(), stores: Vec::new(), depth };
+        let mut this = Rows { f, s, chunked, need, loads: Vec::new(), positions: Vec::new(), stores: Vec::new(), depth };
         for (i, a) in f.inputs.iter().enumerate() {
             let used = f.instrs.iter().zip(&this.need).any(|(x, n)| *n && matches!(x, Instr::Load(k) if *k == i));
             let u = used.then(|| Use::new(bindings, format!("x{i}"), a, slot, &f.dims, s.lanes, false)).transpose()?;
@@ -140,11 +155,16 @@ impl<'a> Rows<'a> {
     fn text(&self, bindings: &Bindings, block: &mut Block) -> Result<String> {
         let f = self.f;
         let mut out = String::new();
-        split(&mut out, block, "c", "row", &f.dims, self.s.lanes, 0..outer(f));
+        coordinates(&mut out, block, "c", "row", &f.dims, self.s.lanes, 0..outer(f));
         for u in self.loads.iter().flatten().chain(&self.positions).chain(&self.stores) {
             let terms = u.terms(block, &f.dims, self.lanes_of(u), 0..outer(f), &|d| format!("c{d}"));
             writeln!(out, "    let {}_row = {}{terms};", u.name, u.offset(block)).unwrap();
         }
+        out.push_str(if self.chunked {
+            "    let from = c0 * f.chunk + lane / ROWS;\n    let to = min(c0 * f.chunk + f.chunk, f.cols);\n"
+        } else {
+            "    let from = lane / ROWS;\n    let to = f.cols;\n"
+        });
         let last = (0..f.instrs.len()).filter(|&r| self.need[r]).map(|r| self.depth[r]).max().unwrap_or(0);
         for sweep in 0..=last {
             self.row_values(&mut out, sweep, bindings, block)?;
@@ -202,13 +222,13 @@ impl<'a> Rows<'a> {
         let blocked = !sums.is_empty();
         let indent = if blocked { "            " } else { "        " };
         if blocked {
-            out.push_str("    for (var first = lane / ROWS; first < f.cols; first += TEAM * BLOCK) {\n");
+            out.push_str("    for (var first = from; first < to; first += TEAM * BLOCK) {\n");
             for r in &sums {
                 writeln!(out, "        var part{r} = V(0.0);").unwrap();
             }
-            out.push_str("        for (var j = first; j < min(first + TEAM * BLOCK, f.cols); j += TEAM) {\n");
+            out.push_str("        for (var j = first; j < min(first + TEAM * BLOCK, to); j += TEAM) {\n");
         } else {
-            out.push_str("    for (var j = lane / ROWS; j < f.cols; j += TEAM) {\n");
+            out.push_str("    for (var j = from; j < to; j += TEAM) {\n");
         }
 
         let mut body = String::new();
@@ -263,7 +283,7 @@ impl<'a> Rows<'a> {
     fn columns(&self, out: &mut String, block: &mut Block) {
         let f = self.f;
         if f.inner > 0 {
-            split(out, block, "c", "j", &f.dims, self.s.lanes, outer(f)..f.dims.len());
+            coordinates(out, block, "c", "j", &f.dims, self.s.lanes, outer(f)..f.dims.len());
         }
     }
 

@@ -372,6 +372,33 @@ fn every_reduction() {
     }
 }
 
+/// Few long rows are reduced in chunks first.
+#[test]
+fn long_rows_are_cut() {
+    for dtype in [F32, DType::F16, DType::I64] {
+        for (rows, cols) in [(1, 100_000), (1, 5001), (3, 20_000), (8, 4096), (7, 4099)] {
+            for by_columns in [false, true] {
+                let strides = if by_columns { [1, rows as isize] } else { [cols as isize, 1] };
+                let mut b = Build::new(&[rows, cols], 1);
+                let x = b.load(0, dtype, &strides, 0);
+                let w = b.load(1, dtype, &[1, 0], 0);
+                let s = b.scalar(dtype);
+                let y = b.call(&ops::SUB, &[x, s]);
+                let max = b.reduce(Combine::Max, y);
+                let small = b.call(&ops::MUL, &[x, s]);
+                let sum = b.reduce(Combine::Sum, small);
+                let z = b.call(&ops::ADD, &[sum, w]);
+                let z = b.call(&ops::SUB, &[z, max]);
+                b.store_rows(z, 2);
+                b.store_rows(max, 3);
+                let values = [(dtype, rows * cols), (dtype, rows), (dtype, rows), (dtype, rows)];
+                let scale = if dtype.is_float() { Scalar::Float(0.0009765625) } else { Scalar::Int(3) };
+                compare(&format!("long {dtype} {rows}x{cols} {by_columns}"), vec![b.kernel()], &values, &[], &[scale]);
+            }
+        }
+    }
+}
+
 /// The shape of a batch norm: reduced over the first and the last of three dimensions.
 #[test]
 fn a_reduction_over_two_dimensions() {
