@@ -110,8 +110,8 @@ fn one(
     let ty = kernel_type(kernel.output.dtype);
     match launch.write {
         Write::Scratch(k) => {
-            let wide = taper_shaders::mentions(source, "store4");
-            let b = bindings.add(Slot::Scratch(k), DType::F32, scratch_last(k), wide)?;
+            // Single elements: a file may store single ones after all, and writing a component of a vector races.
+            let b = bindings.add(Slot::Scratch(k), DType::F32, scratch_last(k), false)?;
             bindings.add_write(b, false);
             let (get, set, set4) = (bindings.at(b, Repr::F32, "i"), bindings.set(b, Repr::F32, "i", "v"), bindings.set4(b, Repr::F32, "i", "v"));
             writeln!(text, "fn load_s(i: u32) -> f32 {{ return {get}; }}").unwrap();

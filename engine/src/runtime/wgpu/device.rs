@@ -52,6 +52,16 @@ fn is_software(info: &wgpu::AdapterInfo) -> bool {
     info.device_type == DeviceType::Cpu || name.contains("llvmpipe") || name.contains("swiftshader")
 }
 
+/// `TAPER_GPU_CLASS=hardware` (or `software`) chooses the kernels of that class whatever the adapter is: how hardware's
+/// kernels are tested where there is none.
+fn class() -> Option<bool> {
+    match std::env::var("TAPER_GPU_CLASS").as_deref() {
+        Ok("hardware") => Some(false),
+        Ok("software") => Some(true),
+        _ => None,
+    }
+}
+
 fn describe(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> Adapter {
     let (info, features) = (adapter.get_info(), adapter.features());
     let backend = match info.backend {
@@ -68,7 +78,7 @@ fn describe(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> Adapter {
         name: format!("{}{suffix}", info.name),
         backend: backend.into(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
-        software: is_software(&info),
+        software: class().unwrap_or_else(|| is_software(&info)),
         shader_f16: features.contains(wgpu::Features::SHADER_F16),
         subgroups,
         features: wanted(features).iter_names().map(|(n, _)| n.to_lowercase().replace('_', "-")).collect(),
@@ -140,6 +150,14 @@ impl Core {
             Error::device("device", format!("there is no gpu:{index}; present: {}", if names.is_empty() { "none" } else { &names }))
         })?;
         pollster::block_on(Core::request(adapter, format!("gpu:{index}")))
+    }
+
+    /// The adapter a browser offers.
+    #[cfg(target_arch = "wasm32")]
+    pub async fn open_web() -> Result<(Core, Adapter)> {
+        let options = wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
+        let adapter = INSTANCE.request_adapter(&options).await.map_err(|e| Error::device("device", format!("no WebGPU adapter: {e}")))?;
+        Core::request(&adapter, "gpu:0".into()).await
     }
 
     async fn request(adapter: &wgpu::Adapter, name: String) -> Result<(Core, Adapter)> {

@@ -61,7 +61,7 @@ impl<'a> Program<'a> {
             let v = match instr {
                 Instr::Load(i) => {
                     let u = self.loads[*i].as_ref().expect("announced");
-                    let index = self.index(u, block);
+                    let index = named(&mut out, "    ", u, self.index(u, block));
                     let step = u.step_if(block, self.lanes);
                     let each: [String; 4] = [0, 1, 2, 3].map(|k| self.each(u, block, k));
                     loaded(u.dtype, u.load(bindings, &index, &step, &|k| each[k as usize].clone()))
@@ -126,7 +126,7 @@ impl<'a> Program<'a> {
         let name = format!("v_{}", u.name);
         writeln!(out, "    let {name} = {};", stored(u.dtype, value)).unwrap();
         let lane = |k: usize| format!("{name}.{}", ["x", "y", "z", "w"][k]);
-        let index = self.index(u, block);
+        let index = named(out, "    ", u, self.index(u, block));
         let step = u.step_if(block, self.lanes);
         match u.pattern {
             Pattern::One => writeln!(out, "    {}", b.set(u.binding, u.repr, &index, &name)).unwrap(),
@@ -160,6 +160,15 @@ impl<'a> Program<'a> {
     fn count(&self) -> isize {
         self.f.dims.iter().product::<usize>() as isize
     }
+}
+
+/// An index that is used four times gets a name.
+pub(super) fn named(out: &mut String, indent: &str, u: &Use, index: String) -> String {
+    if u.pattern != Pattern::Step {
+        return index;
+    }
+    writeln!(out, "{indent}let {}_at = {index};", u.name).unwrap();
+    format!("{}_at", u.name)
 }
 
 impl Use {

@@ -68,6 +68,13 @@ impl Gpu {
         Ok(Gpu::new(core, adapter))
     }
 
+    /// Opens the adapter a browser offers.
+    #[cfg(target_arch = "wasm32")]
+    pub async fn open_web() -> Result<Gpu> {
+        let (core, adapter) = Core::open_web().await?;
+        Ok(Gpu::new(core, adapter))
+    }
+
     fn new(core: Core, adapter: Adapter) -> Gpu {
         Gpu {
             core: Arc::new(core),

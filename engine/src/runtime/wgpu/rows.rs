@@ -9,8 +9,9 @@ use std::fmt::Write as _;
 use super::access::{Lanes, Pattern, Use, coordinates, lane_index, pattern};
 use super::bind::{Bindings, Block, Slot};
 use super::emit::{alias, define, loaded, needed, reg, rounded, stored, value};
-use super::split::{Split, split};
+use super::fused::named;
 use super::shader::{Shader, aliases, check_limits, compose, file, grid};
+use super::split::{Split, split};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::kernel::{Access, Fused, Instr, RegId, ValueId};
@@ -189,7 +190,7 @@ impl<'a> Rows<'a> {
         for (r, i) in f.instrs.iter().enumerate() {
             let uniform = f.per_row[r] || matches!(i, Instr::Scalar(_));
             if self.need[r] && uniform && self.depth[r] == sweep && !matches!(i, Instr::Reduce { .. }) {
-                let v = self.value(r, false, bindings, block)?;
+                let v = self.value(out, r, false, bindings, block)?;
                 define(out, "    ", f, r, v)?;
             }
         }
@@ -234,7 +235,7 @@ impl<'a> Rows<'a> {
         let mut body = String::new();
         self.columns(&mut body, block);
         for r in (0..f.instrs.len()).filter(|&r| needed[r]) {
-            let v = self.value(r, true, bindings, block)?;
+            let v = self.value(&mut body, r, true, bindings, block)?;
             define(&mut body, "    ", f, r, v)?;
         }
         for &(r, combine, arg) in &reduces {
@@ -288,12 +289,13 @@ impl<'a> Rows<'a> {
     }
 
     /// The value of a register that is not a reduction; `column`: the column's coordinates are in scope.
-    fn value(&self, r: RegId, column: bool, bindings: &Bindings, block: &mut Block) -> Result<String> {
+    fn value(&self, out: &mut String, r: RegId, column: bool, bindings: &Bindings, block: &mut Block) -> Result<String> {
         let f = self.f;
         match &f.instrs[r] {
             Instr::Load(i) => {
                 let u = self.loads[*i].as_ref().expect("announced");
                 let (index, step) = self.index(u, column, block);
+                let index = named(out, "    ", u, index);
                 Ok(loaded(u.dtype, u.load(bindings, &index, &step, &|_| unreachable!("rows have no lanes of their own"))))
             }
             Instr::Position(i) => {
@@ -320,6 +322,7 @@ impl<'a> Rows<'a> {
     fn store(&self, out: &mut String, indent: &str, u: &Use, value: &str, b: &Bindings, block: &mut Block) {
         let column = indent.len() > 4 && !self.is_row_store(u);
         let (index, step) = self.index(u, column, block);
+        let index = named(out, indent, u, index);
         let (name, vector) = (format!("v_{}", u.name), self.s.lanes != Lanes::One);
         writeln!(out, "{indent}let {name} = {};", stored(u.dtype, value)).unwrap();
         match u.pattern {

@@ -293,6 +293,46 @@ fn every_type_is_loaded_rounded_and_stored() {
     }
 }
 
+/// Every f16 and bf16 there is, and every rounding between two of them, subnormal and infinite ones too.
+#[test]
+fn packed_floats_to_the_bit() {
+    for dtype in [DType::F16, DType::BF16] {
+        let n = 1 << 16;
+        let value = |bits: u16| if dtype == DType::F16 { f16::from_bits(bits).to_f32() } else { bf16::from_bits(bits).to_f32() };
+        let rounded = |v: f32| if dtype == DType::F16 { f16::from_f32(v).to_bits() } else { bf16::from_f32(v).to_bits() };
+        let all: Vec<u16> = (0..=u16::MAX).collect();
+        // Around and halfway between neighbours.
+        let near: Vec<f32> = all.iter().map(|&b| f32::from_bits(value(b).to_bits().wrapping_add([0, 0xfff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001][b as usize % 7]))).collect();
+        for gpu in gpus() {
+            let mut b = Build::new(&[n], 0);
+            let x = b.whole(0, dtype);
+            let y = b.cast(x, F32);
+            b.store_whole(y, 1);
+            let w = b.whole(2, F32);
+            let r = b.cast(w, dtype);
+            b.store_whole(r, 3);
+            let sizes = [(dtype, n), (F32, n), (F32, n), (dtype, n)];
+            let places = sizes.map(|(d, n)| Place { buffer: gpu.alloc(gpu.stored_bytes(d, n)).unwrap(), offset: 0 });
+            gpu.upload(places[0], dtype, bytemuck::cast_slice(&all)).unwrap();
+            gpu.upload(places[2], F32, bytemuck::cast_slice(&near)).unwrap();
+            let program = gpu.compile(&[b.kernel()], &|v| v).unwrap();
+            gpu.execute(&*program, &places, &|_, _| Scalar::Int(0)).unwrap();
+            let read = |v: usize| gpu.wait(gpu.download(places[v], sizes[v].0, 0, n)).unwrap();
+            for (i, got) in f32::read_bytes(&read(1)).into_iter().enumerate() {
+                let want = value(i as u16);
+                // Some drivers flush subnormal f32, which bf16 has.
+                let flushed = want.is_subnormal() && got == 0.0;
+                assert!(got == want || (got.is_nan() && want.is_nan()) || flushed, "{}: {dtype} {i:#x} is {got}, not {want}", gpu.adapter.name);
+            }
+            for (i, got) in bytemuck::pod_collect_to_vec::<u8, u16>(&read(3)).into_iter().enumerate() {
+                let want = rounded(near[i]);
+                let flushed = near[i].is_subnormal() && got & 0x7fff == 0;
+                assert!(got == want || (near[i].is_nan() && value(got).is_nan()) || flushed, "{}: {} rounds to {got:#x}, not {want:#x}", gpu.adapter.name, near[i]);
+            }
+        }
+    }
+}
+
 /// Regions that begin and end inside words and vectors: what lies around them stays.
 #[test]
 fn a_region_is_written_and_nothing_else() {
