@@ -5,12 +5,18 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::tensor::Tensor;
 
+/// The first software GPU once more, with the kernels that hardware gets: machines that test have no other.
+static HARDWARE: std::sync::LazyLock<Option<Device>> = std::sync::LazyLock::new(|| {
+    let index = Device::gpus().iter().position(|a| a.software && a.backend != "gl")?;
+    Some(Device::from_runtime(std::sync::Arc::new(crate::runtime::wgpu::Gpu::open_as_hardware(index).ok()?)))
+});
+
 /// The CPU and every GPU present. With `TAPER_REQUIRE_GPU=1` a machine without one fails.
 pub fn devices() -> Vec<Device> {
     let gpus: Vec<Device> = (0..Device::gpus().len()).filter_map(|i| Device::gpu(i).ok()).filter(|d| d.adapter().backend != "gl").collect();
     let required = std::env::var("TAPER_REQUIRE_GPU").is_ok_and(|v| v == "1");
     assert!(!(required && gpus.is_empty()), "TAPER_REQUIRE_GPU=1, but no GPU adapter can be opened");
-    std::iter::once(Device::cpu()).chain(gpus).collect()
+    std::iter::once(Device::cpu()).chain(gpus).chain(HARDWARE.clone()).collect()
 }
 
 /// Runs a test on every device, naming the one that fails.

@@ -68,6 +68,14 @@ impl Gpu {
         Ok(Gpu::new(core, adapter))
     }
 
+    /// Opens an adapter and gives it the kernels of hardware, whatever it is.
+    #[cfg(test)]
+    pub fn open_as_hardware(index: usize) -> Result<Gpu> {
+        let mut gpu = Gpu::open(index)?;
+        gpu.adapter.software = false;
+        Ok(gpu)
+    }
+
     /// Opens the adapter a browser offers.
     #[cfg(target_arch = "wasm32")]
     pub async fn open_web() -> Result<Gpu> {
