@@ -132,6 +132,11 @@ impl Use {
         Ok(Use { binding, repr: Repr::of(a.dtype), dtype: a.dtype, pattern, name, access: a.clone() })
     }
 
+    /// Whether the index is made of coordinates. All four elements of a splat are one, but another one for other coordinates.
+    pub fn by_coordinates(&self, dims: &[usize]) -> bool {
+        self.pattern.by_coordinates() || (self.pattern == Pattern::Splat && (0..dims.len()).any(|d| moves(&self.access, dims, d)))
+    }
+
     /// A position: an access of which only the index matters.
     pub fn position(name: String, a: &Access, dims: &[usize], lanes: Lanes) -> Use {
         let pattern = match pattern(a, dims, lanes) {

@@ -50,7 +50,7 @@ impl<'a> Program<'a> {
         let (f, dims) = (self.f, &self.f.dims[..]);
         let mut out = String::new();
         let patterns: Vec<Pattern> = self.loads.iter().flatten().chain(&self.positions).chain(&self.stores).map(|u| u.pattern).collect();
-        if patterns.iter().any(|p| p.by_coordinates()) {
+        if self.loads.iter().flatten().chain(&self.positions).chain(&self.stores).any(|u| u.by_coordinates(dims)) {
             let first = if self.lanes == Lanes::Linear { "(4u * i)" } else { "i" };
             coordinates(&mut out, block, "c", first, dims, self.lanes, 0..dims.len());
         }
