@@ -32,12 +32,12 @@ fn main(
     let own = i32(row - o * p.size);
     var value = base(i);
     for (var j = 0u; j < p.n; j++) {
-        let from = (o * p.n + j) * p.inner + c;
-        if i32(index(select(from, j, SLICES == 1u))) == own {
+        let source = (o * p.n + j) * p.inner + c;
+        if i32(index(select(source, j, SLICES == 1u))) == own {
             if ADD == 1u {
-                value += src(from);
+                value += src(source);
             } else {
-                value = src(from);
+                value = src(source);
             }
         }
     }

@@ -28,13 +28,13 @@ fn main(
     // For single elements the heads lie as y does.
     var j = u32(link(select(i, row - o * p.size, SLICES == 1u)));
     while j > 0u {
-        let from = (o * p.n + j - 1u) * p.inner + c;
+        let source = (o * p.n + j - 1u) * p.inner + c;
         if ADD == 1u {
-            value += src(from);
+            value += src(source);
         } else {
-            value = src(from);
+            value = src(source);
         }
-        j = u32(link(p.heads + select(from, j - 1u, SLICES == 1u)));
+        j = u32(link(p.heads + select(source, j - 1u, SLICES == 1u)));
     }
     store(i, value);
 }

@@ -162,9 +162,9 @@ impl<'a> Rows<'a> {
             writeln!(out, "    let {}_row = {}{terms};", u.name, u.offset(block)).unwrap();
         }
         out.push_str(if self.chunked {
-            "    let from = c0 * f.chunk + lane / ROWS;\n    let to = min(c0 * f.chunk + f.chunk, f.cols);\n"
+            "    let begin = c0 * f.chunk + lane / ROWS;\n    let end = min(c0 * f.chunk + f.chunk, f.cols);\n"
         } else {
-            "    let from = lane / ROWS;\n    let to = f.cols;\n"
+            "    let begin = lane / ROWS;\n    let end = f.cols;\n"
         });
         let last = (0..f.instrs.len()).filter(|&r| self.need[r]).map(|r| self.depth[r]).max().unwrap_or(0);
         for sweep in 0..=last {
@@ -223,13 +223,13 @@ impl<'a> Rows<'a> {
         let blocked = !sums.is_empty();
         let indent = if blocked { "            " } else { "        " };
         if blocked {
-            out.push_str("    for (var first = from; first < to; first += TEAM * BLOCK) {\n");
+            out.push_str("    for (var first = begin; first < end; first += TEAM * BLOCK) {\n");
             for r in &sums {
                 writeln!(out, "        var part{r} = V(0.0);").unwrap();
             }
             out.push_str("        for (var j = first; j < min(first + TEAM * BLOCK, to); j += TEAM) {\n");
         } else {
-            out.push_str("    for (var j = from; j < to; j += TEAM) {\n");
+            out.push_str("    for (var j = begin; j < end; j += TEAM) {\n");
         }
 
         let mut body = String::new();
