@@ -37,7 +37,8 @@ static ADAPTERS: LazyLock<Vec<wgpu::Adapter>> = LazyLock::new(|| {
             kept.push(a);
         }
     }
-    kept.sort_by_key(|a| (rank(a) == 2, is_software(&a.get_info())));
+    // Among equals the one that can do more, so that the order does not depend on how drivers were found.
+    kept.sort_by_key(|a| (rank(a) == 2, is_software(&a.get_info()), !a.features().contains(wgpu::Features::SHADER_F16)));
     kept
 });
 

@@ -227,7 +227,7 @@ impl<'a> Rows<'a> {
             for r in &sums {
                 writeln!(out, "        var part{r} = V(0.0);").unwrap();
             }
-            out.push_str("        for (var j = first; j < min(first + TEAM * BLOCK, to); j += TEAM) {\n");
+            out.push_str("        for (var j = first; j < min(first + TEAM * BLOCK, end); j += TEAM) {\n");
         } else {
             out.push_str("    for (var j = begin; j < end; j += TEAM) {\n");
         }
