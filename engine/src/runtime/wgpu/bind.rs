@@ -74,12 +74,12 @@ impl Bindings {
 
     /// Element `index` (counted in elements) as its kernel type.
     pub fn at(&self, k: usize, repr: Repr, index: &str) -> String {
-        self.cast(k, repr, repr.scalar(), format!("b{k}_at({index})"))
+        self.cast(k, repr, repr.scalar(), format!("buf{k}_at({index})"))
     }
 
     /// Four elements; `index` counts vectors.
     pub fn vec(&self, k: usize, repr: Repr, index: &str) -> String {
-        self.cast(k, repr, &format!("vec4<{}>", repr.scalar()), format!("b{k}_vec({index})"))
+        self.cast(k, repr, &format!("vec4<{}>", repr.scalar()), format!("buf{k}_vec({index})"))
     }
 
     fn cast(&self, k: usize, repr: Repr, ty: &str, text: String) -> String {
@@ -89,13 +89,13 @@ impl Bindings {
     /// Writes one element. Packed types take the 16 bits of the value, see [`stored`].
     pub fn set(&self, k: usize, repr: Repr, index: &str, value: &str) -> String {
         let v = if self.0[k].mixed && repr != Repr::U32 { format!("bitcast<u32>({value})") } else { value.to_string() };
-        format!("b{k}_set({index}, {v});")
+        format!("buf{k}_set({index}, {v});")
     }
 
     /// Writes four elements; `index` counts vectors.
     pub fn set4(&self, k: usize, repr: Repr, index: &str, value: &str) -> String {
         let v = if self.0[k].mixed && repr != Repr::U32 { format!("bitcast<vec4<u32>>({value})") } else { value.to_string() };
-        format!("b{k}_set4({index}, {v});")
+        format!("buf{k}_set4({index}, {v});")
     }
 
     /// The declarations, and those of the accessor functions that `body` calls.
@@ -103,7 +103,7 @@ impl Bindings {
         let mut out = String::new();
         for (k, b) in self.0.iter().enumerate() {
             let access = if b.writes { "read_write" } else { "read" };
-            writeln!(out, "@group(0) @binding({k}) var<storage, {access}> b{k}: array<{}>;", b.element()).unwrap();
+            writeln!(out, "@group(0) @binding({k}) var<storage, {access}> buf{k}: array<{}>;", b.element()).unwrap();
             for (name, text) in b.accessors(k) {
                 if body.contains(&format!("{name}(")) {
                     out.push_str(&text);
@@ -129,7 +129,7 @@ impl Binding {
     }
 
     fn accessors(&self, k: usize) -> [(String, String); 4] {
-        let names = ["at", "vec", "set", "set4"].map(|n| format!("b{k}_{n}"));
+        let names = ["at", "vec", "set", "set4"].map(|n| format!("buf{k}_{n}"));
         let [at, vec, set, set4] = if self.repr.packed() { self.packed(k) } else { self.plain(k) };
         let [a, v, s, s4] = names;
         [(a, at), (v, vec), (s, set), (s4, set4)]
@@ -137,34 +137,34 @@ impl Binding {
 
     fn plain(&self, k: usize) -> [String; 4] {
         let t = self.word();
-        let (one, four) = if self.wide { (format!("b{k}[i >> 2u][i & 3u]"), format!("b{k}[i]")) } else { (format!("b{k}[i]"), String::new()) };
+        let (one, four) = if self.wide { (format!("buf{k}[i >> 2u][i & 3u]"), format!("buf{k}[i]")) } else { (format!("buf{k}[i]"), String::new()) };
         let vec = if self.wide {
             format!("return {four};")
         } else {
-            format!("let e = 4u * i; return vec4<{t}>(b{k}[e], b{k}[e + 1u], b{k}[e + 2u], b{k}[e + 3u]);")
+            format!("let e = 4u * i; return vec4<{t}>(buf{k}[e], buf{k}[e + 1u], buf{k}[e + 2u], buf{k}[e + 3u]);")
         };
         let set4 = if self.wide {
             format!("{four} = v;")
         } else {
-            format!("let e = 4u * i; b{k}[e] = v.x; b{k}[e + 1u] = v.y; b{k}[e + 2u] = v.z; b{k}[e + 3u] = v.w;")
+            format!("let e = 4u * i; buf{k}[e] = v.x; buf{k}[e + 1u] = v.y; buf{k}[e + 2u] = v.z; buf{k}[e + 3u] = v.w;")
         };
         [
-            format!("fn b{k}_at(i: u32) -> {t} {{ return {one}; }}\n"),
-            format!("fn b{k}_vec(i: u32) -> vec4<{t}> {{ {vec} }}\n"),
-            format!("fn b{k}_set(i: u32, v: {t}) {{ {one} = v; }}\n"),
-            format!("fn b{k}_set4(i: u32, v: vec4<{t}>) {{ {set4} }}\n"),
+            format!("fn buf{k}_at(i: u32) -> {t} {{ return {one}; }}\n"),
+            format!("fn buf{k}_vec(i: u32) -> vec4<{t}> {{ {vec} }}\n"),
+            format!("fn buf{k}_set(i: u32, v: {t}) {{ {one} = v; }}\n"),
+            format!("fn buf{k}_set4(i: u32, v: vec4<{t}>) {{ {set4} }}\n"),
         ]
     }
 
     fn packed(&self, k: usize) -> [String; 4] {
         // Word `w`, as an expression and as a target.
         let word = |w: &str| match (self.atomic, self.wide) {
-            (true, _) => format!("atomicLoad(&b{k}[{w}])"),
-            (_, true) => format!("b{k}[({w}) >> 1u][({w}) & 1u]"),
-            _ => format!("b{k}[{w}]"),
+            (true, _) => format!("atomicLoad(&buf{k}[{w}])"),
+            (_, true) => format!("buf{k}[({w}) >> 1u][({w}) & 1u]"),
+            _ => format!("buf{k}[{w}]"),
         };
         let pair = if self.wide && !self.atomic {
-            format!("b{k}[i]")
+            format!("buf{k}[i]")
         } else {
             format!("vec2<u32>({}, {})", word("2u * i"), word("2u * i + 1u"))
         };
@@ -176,23 +176,23 @@ impl Binding {
             "bitcast<vec4<f32>>(vec4<u32>(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u))"
         };
         let set = if self.atomic {
-            format!("let s = (i & 1u) * 16u; atomicAnd(&b{k}[i >> 1u], 0xffff0000u >> s); atomicOr(&b{k}[i >> 1u], v << s);")
+            format!("let s = (i & 1u) * 16u; atomicAnd(&buf{k}[i >> 1u], 0xffff0000u >> s); atomicOr(&buf{k}[i >> 1u], v << s);")
         } else {
             let w = word("i >> 1u");
             format!("let s = (i & 1u) * 16u; {w} = ({w} & (0xffff0000u >> s)) | (v << s);")
         };
         let set4 = match (self.atomic, self.wide) {
             (true, _) => {
-                format!("atomicStore(&b{k}[2u * i], v.x | (v.y << 16u)); atomicStore(&b{k}[2u * i + 1u], v.z | (v.w << 16u));")
+                format!("atomicStore(&buf{k}[2u * i], v.x | (v.y << 16u)); atomicStore(&buf{k}[2u * i + 1u], v.z | (v.w << 16u));")
             }
-            (_, true) => format!("b{k}[i] = vec2<u32>(v.x | (v.y << 16u), v.z | (v.w << 16u));"),
-            _ => format!("b{k}[2u * i] = v.x | (v.y << 16u); b{k}[2u * i + 1u] = v.z | (v.w << 16u);"),
+            (_, true) => format!("buf{k}[i] = vec2<u32>(v.x | (v.y << 16u), v.z | (v.w << 16u));"),
+            _ => format!("buf{k}[2u * i] = v.x | (v.y << 16u); buf{k}[2u * i + 1u] = v.z | (v.w << 16u);"),
         };
         [
-            format!("fn b{k}_at(i: u32) -> f32 {{ let h = ({} >> ((i & 1u) * 16u)) & 0xffffu; return {one}; }}\n", word("i >> 1u")),
-            format!("fn b{k}_vec(i: u32) -> vec4<f32> {{ let w = {pair}; return {four}; }}\n"),
-            format!("fn b{k}_set(i: u32, v: u32) {{ {set} }}\n"),
-            format!("fn b{k}_set4(i: u32, v: vec4<u32>) {{ {set4} }}\n"),
+            format!("fn buf{k}_at(i: u32) -> f32 {{ let h = ({} >> ((i & 1u) * 16u)) & 0xffffu; return {one}; }}\n", word("i >> 1u")),
+            format!("fn buf{k}_vec(i: u32) -> vec4<f32> {{ let w = {pair}; return {four}; }}\n"),
+            format!("fn buf{k}_set(i: u32, v: u32) {{ {set} }}\n"),
+            format!("fn buf{k}_set4(i: u32, v: vec4<u32>) {{ {set4} }}\n"),
         ]
     }
 }
