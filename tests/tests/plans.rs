@@ -1,9 +1,17 @@
 //! What plans cost, as counts: dispatches, submits, pipelines, plans, bytes. Never seconds.
 
+use std::sync::{Mutex, MutexGuard};
+
 use taper::nn::{Linear, Module};
 use taper::optim::{Adam, Optimizer, Sgd};
 use taper::{Device, Error, Result, Stats, Tensor, loss, no_grad, with_eager};
 use taper_tests::{Rng, assert_close, for_each_device, gpus, read};
+
+/// Counters belong to a device: one test at a time uses it.
+fn alone() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 /// What a device did between two moments.
 fn since(device: &Device, before: Stats) -> Stats {
@@ -67,6 +75,7 @@ fn train_step(model: &Mlp, optimizer: &mut impl Optimizer, x: &Tensor, y: &Tenso
 
 #[test]
 fn an_mlp_training_step_is_one_submit_of_at_most_16_dispatches_on_gpu() -> Result<()> {
+    let _alone = alone();
     for device in gpus() {
         let model = Mlp::new([784, 512, 512, 10], &device)?;
         let mut adam = Adam::new(model.parameters(), 1e-3)?;
@@ -90,6 +99,7 @@ fn an_mlp_training_step_is_one_submit_of_at_most_16_dispatches_on_gpu() -> Resul
 
 #[test]
 fn the_second_step_schedules_nothing() {
+    let _alone = alone();
     for_each_device(|device| {
         let model = Mlp::new([20, 16, 12, 5], device)?;
         let mut sgd = Sgd::builder(0.1).momentum(0.9).build(model.parameters())?;
@@ -106,6 +116,7 @@ fn the_second_step_schedules_nothing() {
 
 #[test]
 fn any_batch_after_one_of_each_divisibility_class_compiles_nothing_on_gpu() -> Result<()> {
+    let _alone = alone();
     for device in gpus() {
         let model = Mlp::new([36, 32, 20, 10], &device)?;
         let mut adam = Adam::new(model.parameters(), 1e-3)?;
@@ -129,6 +140,7 @@ fn any_batch_after_one_of_each_divisibility_class_compiles_nothing_on_gpu() -> R
 
 #[test]
 fn an_optimizer_step_of_a_group_is_one_kernel() {
+    let _alone = alone();
     for_each_device(|device| {
         let params: Vec<Tensor> = (0..5).map(|i| data(device, &[7 + i, 3], i as u64)).collect::<Result<_>>()?;
         for p in &params {
@@ -163,6 +175,7 @@ fn dispatches(name: &str, device: &Device, expected: u64, f: impl Fn() -> Result
 
 #[test]
 fn chains_and_rows_are_one_kernel() {
+    let _alone = alone();
     for_each_device(|d| {
         let x = data(d, &[32, 48], 1)?;
         let m = data(d, &[32, 48], 2)?;
@@ -184,6 +197,7 @@ fn chains_and_rows_are_one_kernel() {
 
 #[test]
 fn a_matrix_product_takes_its_epilogue_along() {
+    let _alone = alone();
     for_each_device(|d| {
         let (a, b, c) = (data(d, &[24, 16], 1)?, data(d, &[16, 20], 2)?, data(d, &[20, 12], 3)?);
         let (bias, residual) = (data(d, &[20], 4)?, data(d, &[24, 20], 5)?);
@@ -199,6 +213,7 @@ fn a_matrix_product_takes_its_epilogue_along() {
 
 #[test]
 fn an_eager_operation_is_a_plan_of_its_own() {
+    let _alone = alone();
     for_each_device(|d| {
         let x = data(d, &[8], 1)?;
         d.flush()?;
@@ -211,6 +226,7 @@ fn an_eager_operation_is_a_plan_of_its_own() {
 
 #[test]
 fn numbers_are_parameters_of_a_plan() {
+    let _alone = alone();
     for_each_device(|d| {
         let x = data(d, &[16], 1)?;
         let run = |k: f64| measure(d, || x.mul(k)?.add(k + 1.0)?.clamp(Some(-k), Some(k)));
@@ -227,6 +243,7 @@ fn numbers_are_parameters_of_a_plan() {
 
 #[test]
 fn what_is_pending_is_computed_by_itself_in_the_end() {
+    let _alone = alone();
     for_each_device(|d| {
         let before = d.stats();
         let mut x = data(d, &[4], 1)?;
@@ -247,6 +264,7 @@ const BYTES: usize = BIG * 4;
 
 #[test]
 fn a_long_chain_lives_in_a_few_buffers() {
+    let _alone = alone();
     for_each_device(|d| {
         let w = data(d, &[256, 256], 1)?.mul(0.05)?;
         d.flush()?;
@@ -268,6 +286,7 @@ fn a_long_chain_lives_in_a_few_buffers() {
 
 #[test]
 fn values_nobody_holds_are_given_back() {
+    let _alone = alone();
     for_each_device(|d| {
         d.flush()?;
         let before = d.memory();
@@ -288,6 +307,7 @@ fn values_nobody_holds_are_given_back() {
 
 #[test]
 fn in_place_updates_reuse_the_buffer() {
+    let _alone = alone();
     for_each_device(|d| {
         let x = data(d, &[BIG], 1)?;
         let first = read(&x)?;
@@ -308,6 +328,7 @@ fn in_place_updates_reuse_the_buffer() {
 
 #[test]
 fn a_budget_refuses_and_loses_nothing() {
+    let _alone = alone();
     for_each_device(|d| {
         let x = data(d, &[BIG], 1)?;
         let first = read(&x)?;
@@ -336,6 +357,7 @@ fn a_budget_refuses_and_loses_nothing() {
 
 #[test]
 fn statistics_count_what_happens() {
+    let _alone = alone();
     for_each_device(|d| {
         let x = data(d, &[64], 1)?;
         d.synchronize()?;

@@ -1,5 +1,7 @@
 //! Which buffer holds which value: by liveness, in place where nobody else looks.
 
+use std::collections::HashSet;
+
 use super::flush::{Snapshot, Source};
 use super::fuse::Kernels;
 use super::kernel::{Access, Fused, Kernel, ValueId};
@@ -53,6 +55,17 @@ pub(crate) fn plan(snapshot: &Snapshot, kernels: &mut Kernels, runtime: &dyn Run
     let mut free: Vec<usize> = Vec::new();
     let mut busy_until: Vec<usize> = Vec::new();
     let mut keep = vec![true; kernels.kernels.len()];
+    // What no kernel writes but somebody reads or wants: values of arbitrary contents, and empty ones.
+    let written: HashSet<ValueId> = kernels.kernels.iter().flat_map(writes).collect();
+    let read: HashSet<ValueId> = kernels.kernels.iter().flat_map(reads).collect();
+    for (v, info) in kernels.values.iter().enumerate() {
+        let wanted = read.contains(&v) || matches!(info.source, Some(Source::Node(i)) if snapshot.nodes[i].held);
+        if homes[v] == Home::None && !written.contains(&v) && wanted {
+            homes[v] = Home::Slot(slots.len());
+            slots.push(runtime.stored_bytes(info.dtype, info.numel));
+            busy_until.push(FOREVER);
+        }
+    }
     for (k, kernel) in kernels.kernels.iter().enumerate() {
         let mut taken: Vec<ValueId> = Vec::new();
         for w in writes(kernel) {

@@ -70,12 +70,20 @@ impl Graph {
         *self.stats.lock()
     }
 
+    /// Registers pending work. What fails when it is computed is reported to whoever reads it, unless every operation is
+    /// computed at once: then it is this operation's error.
     pub fn enqueue(&self, device: &Device, node: &Held) -> Result<()> {
         let full = {
             let mut pending = self.pending.lock();
             pending.push(std::sync::Arc::downgrade(node.arc()));
-            pending.len() >= FLUSH_AFTER
+            pending.len() % FLUSH_AFTER == 0
         };
-        if full || EAGER_HERE.get().unwrap_or(*EAGER) { self.flush(device) } else { Ok(()) }
+        if EAGER_HERE.get().unwrap_or(*EAGER) {
+            return self.compute(node.arc());
+        }
+        if full {
+            let _ = self.flush(device);
+        }
+        Ok(())
     }
 }

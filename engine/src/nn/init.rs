@@ -51,8 +51,9 @@ pub fn fans(shape: &[usize]) -> Result<(usize, usize)> {
     let &[outputs, inputs, ref kernel @ ..] = shape else {
         return Err(Error::argument("init", format!("fan in and fan out need at least 2 dimensions, the shape is {shape:?}")));
     };
-    let field: usize = kernel.iter().product();
-    Ok((inputs * field, outputs * field))
+    // Only sizes that are refused anyway saturate.
+    let field = kernel.iter().fold(1usize, |n, &d| n.saturating_mul(d));
+    Ok((inputs.saturating_mul(field), outputs.saturating_mul(field)))
 }
 
 /// Values of `shape` between `low` and `high`.

@@ -33,7 +33,8 @@ impl Windows {
     /// Windows over an image of `size`, with PyTorch's rules for what fits.
     pub fn fit(op: &'static str, size: [usize; 2], kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], ceil: bool) -> Result<Windows> {
         if [kernel, stride, dilation].as_flattened().contains(&0) {
-            return Err(Error::argument(op, "kernel size, stride and dilation must be at least 1"));
+            let message = format!("kernel size, stride and dilation must be at least 1, they are {kernel:?}, {stride:?} and {dilation:?}");
+            return Err(Error::argument(op, message));
         }
         let mut out = [0; 2];
         for d in 0..2 {

@@ -214,7 +214,29 @@ impl Tensor {
         Ok(self)
     }
 
+    /// A mask has the sizes of the dimensions it stands for.
+    fn check_masks(&self, args: &[IndexArg]) -> Result<()> {
+        let width = |arg: &IndexArg| match arg {
+            IndexArg::Ellipsis | IndexArg::NewAxis => 0,
+            IndexArg::Tensor(mask) if mask.dtype() == DType::Bool => mask.rank(),
+            _ => 1,
+        };
+        let used: usize = args.iter().map(width).sum();
+        let mut at = 0;
+        for arg in args {
+            if let IndexArg::Tensor(mask) = arg
+                && mask.dtype() == DType::Bool
+                && self.shape().get(at..at + mask.rank()).is_some_and(|sizes| sizes != mask.shape())
+            {
+                return Err(Error::index("index", format!("a mask of shape {:?} for dimension {at} on of {:?}", mask.shape(), self.shape())));
+            }
+            at += if matches!(arg, IndexArg::Ellipsis) { self.rank().saturating_sub(used) } else { width(arg) };
+        }
+        Ok(())
+    }
+
     fn parse(&self, args: Vec<IndexArg>) -> Result<Parsed> {
+        self.check_masks(&args)?;
         let args = args.into_iter().map(expand_mask).collect::<Result<Vec<_>>>()?;
         let args: Vec<IndexArg> = args.into_iter().flatten().collect();
         let used = args.iter().filter(|a| !matches!(a, IndexArg::Ellipsis | IndexArg::NewAxis)).count();

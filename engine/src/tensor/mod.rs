@@ -361,6 +361,7 @@ impl Tensor {
             alive.push(value.node);
         }
         let spec = op.infer(&specs)?;
+        crate::shape::checked_numel(op.name(), &spec.shape)?;
         device.runtime().check_dtype(op.name(), spec.dtype)?;
         let node = Node::new(spec, device.clone(), Some(op), State::Pending(nodes), None, at);
         device.enqueue(&node)?;

@@ -11,10 +11,14 @@ use crate::error::Result;
 /// The result, or a tensor that carries the error.
 #[track_caller]
 fn carry(result: Result<Tensor>, a: &Operand, b: &Operand) -> Tensor {
-    result.unwrap_or_else(|e| {
-        let device = [a, b].into_iter().find_map(|o| if let Operand::Tensor(t) = o { Some(t.device().clone()) } else { None });
-        Tensor::failed(e, &device.unwrap_or_else(Device::cpu))
-    })
+    match result {
+        Ok(t) => t,
+        // Not in a closure: the caller's place is part of the error.
+        Err(e) => {
+            let device = [a, b].into_iter().find_map(|o| if let Operand::Tensor(t) = o { Some(t.device().clone()) } else { None });
+            Tensor::failed(e, &device.unwrap_or_else(Device::cpu))
+        }
+    }
 }
 
 #[track_caller]

@@ -103,7 +103,8 @@ impl Tensor {
         batched(op, self, 2, |x| {
             let (xs, ws) = (x.shape(), weight.shape());
             if groups == 0 || geometry.stride.contains(&0) || geometry.dilation.contains(&0) {
-                return Err(Error::argument(op, "stride, dilation and groups must be at least 1"));
+                let Geometry { stride, dilation, .. } = geometry;
+                return Err(Error::argument(op, format!("stride, dilation and groups must be at least 1, they are {stride:?}, {dilation:?} and {groups}")));
             }
             if xs[1] != ws[0] {
                 return Err(Error::argument(op, format!("weight {ws:?} takes {} input channels, but the input {xs:?} has {}", ws[0], xs[1])));
