@@ -232,9 +232,13 @@ impl FromStr for Device {
                     return Device::gpu(i);
                 }
                 let (all, wanted) = (Device::gpus(), which.to_lowercase());
-                let found = all.iter().position(|a| !wanted.is_empty() && [&a.name, &a.driver, &a.backend].iter().any(|n| n.to_lowercase().contains(&wanted)));
+                let found = all.iter().position(|a| {
+                    !wanted.is_empty() && [&a.name, &a.driver, &a.backend].iter().any(|n| n.to_lowercase().contains(&wanted))
+                });
                 let names = || all.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ");
-                Device::gpu(found.ok_or_else(|| unknown(format!("no adapter is called '{which}'; present: {}", if all.is_empty() { "none".into() } else { names() })))?)
+                Device::gpu(found.ok_or_else(|| {
+                    unknown(format!("no adapter is called '{which}'; present: {}", if all.is_empty() { "none".into() } else { names() }))
+                })?)
             }
             Some(_) => Err(unknown(format!("'{s}' is none of cpu, gpu, gpu:INDEX, gpu:NAME, best"))),
         }

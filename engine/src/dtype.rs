@@ -109,8 +109,7 @@ impl DType {
 
     /// [`promote`](Self::promote) with the error an operator reports.
     pub(crate) fn promote_for(self, other: DType, op: &'static str) -> Result<DType> {
-        self.promote(other)
-            .ok_or_else(|| Error::dtype(op, format!("no common type for {self} and {other}; convert one of them")))
+        self.promote(other).ok_or_else(|| Error::dtype(op, format!("no common type for {self} and {other}; convert one of them")))
     }
 }
 

@@ -46,7 +46,9 @@ pub use runtime::pool::MemoryStats;
 pub use runtime::{Adapter, Limits};
 pub use shape::Shape;
 pub use taper_macros::Module;
-pub use tensor::{Dims, IndexArg, IntoIndex, IntoTensorData, Operand, Signed, Sizes, Slice, Tensor, TensorOptions, manual_seed, rng_state, set_rng_state};
+pub use tensor::{
+    Dims, IndexArg, IntoIndex, IntoTensorData, Operand, Signed, Sizes, Slice, Tensor, TensorOptions, manual_seed, rng_state, set_rng_state,
+};
 
 /// What a program usually needs: `use taper::prelude::*;`.
 pub mod prelude {

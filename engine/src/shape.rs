@@ -43,9 +43,10 @@ pub(crate) fn broadcast(op: &'static str, a: &[usize], b: &[usize]) -> Result<Sh
             (x, y) if x == y => Ok(x),
             (1, y) => Ok(y),
             (x, 1) => Ok(x),
-            (x, y) => {
-                Err(Error::argument(op, format!("shapes {a:?} and {b:?} do not broadcast: sizes {x} and {y} in dimension {i} of the result")))
-            }
+            (x, y) => Err(Error::argument(
+                op,
+                format!("shapes {a:?} and {b:?} do not broadcast: sizes {x} and {y} in dimension {i} of the result"),
+            )),
         })
         .collect()
 }
@@ -144,8 +145,7 @@ impl Layout {
         }
         // Old dimensions merge into runs that are contiguous among themselves; each new dimension must
         // divide out of one run.
-        let old: Vec<(usize, isize)> =
-            self.shape.iter().zip(&self.strides).filter(|(d, _)| **d != 1).map(|(&d, &s)| (d, s)).collect();
+        let old: Vec<(usize, isize)> = self.shape.iter().zip(&self.strides).filter(|(d, _)| **d != 1).map(|(&d, &s)| (d, s)).collect();
         let mut strides: Strides = SmallVec::from_elem(0, shape.len());
         let (mut i, mut j) = (old.len(), shape.len());
         while i > 0 {
@@ -245,7 +245,11 @@ impl Layout {
             let step = split(stride);
             for d in 0..inner.shape.len() {
                 let reach = (size as isize - 1) * step[d];
-                if reach < 0 { low[d] += reach } else { high[d] += reach }
+                if reach < 0 {
+                    low[d] += reach
+                } else {
+                    high[d] += reach
+                }
                 strides[k] += step[d] * inner.strides[d];
             }
         }

@@ -34,7 +34,9 @@ pub fn for_each_device(test: impl Fn(&Device) -> Result<()>) {
 pub fn assert_close(actual: &Tensor, expected: &[f64], rtol: f64, atol: f64) {
     let values = actual
         .to_dtype(DType::F32)
-        .and_then(|t| if actual.dtype() == DType::F64 { actual.to_vec::<f64>() } else { Ok(t.to_vec::<f32>()?.into_iter().map(f64::from).collect()) })
+        .and_then(|t| {
+            if actual.dtype() == DType::F64 { actual.to_vec::<f64>() } else { Ok(t.to_vec::<f32>()?.into_iter().map(f64::from).collect()) }
+        })
         .unwrap_or_else(|e| panic!("on {}: {e}", actual.device()));
     assert_eq!(values.len(), expected.len(), "on {}: shape {:?}", actual.device(), actual.shape());
     for (i, (&a, &e)) in values.iter().zip(expected).enumerate() {

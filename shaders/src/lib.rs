@@ -31,7 +31,8 @@ pub fn with_prelude(text: String) -> String {
             open.extend(identifiers(item).filter_map(|w| ITEMS.by_name.get_key_value(w)).map(|(k, _)| *k));
         }
     }
-    let added: String = ITEMS.order.iter().filter(|n| needed.contains(**n) && !own.contains(**n)).flat_map(|n| [ITEMS.by_name[n], "\n"]).collect();
+    let added: String =
+        ITEMS.order.iter().filter(|n| needed.contains(**n) && !own.contains(**n)).flat_map(|n| [ITEMS.by_name[n], "\n"]).collect();
     text + &added
 }
 

@@ -72,7 +72,14 @@ fn wrong_shapes_and_dimensions_are_refused() {
     for_each_device(|d| {
         let (a, b) = (data(d, &[2, 3])?, data(d, &[4, 5])?);
         let mut r = Refusals::new(d);
-        for (name, out) in [("add", a.add(&b)), ("mul", a.mul(&b)), ("eq", a.eq(&b)), ("maximum", a.maximum(&b)), ("pow", a.pow(&b)), ("atan2", a.atan2(&b))] {
+        for (name, out) in [
+            ("add", a.add(&b)),
+            ("mul", a.mul(&b)),
+            ("eq", a.eq(&b)),
+            ("maximum", a.maximum(&b)),
+            ("pow", a.pow(&b)),
+            ("atan2", a.atan2(&b)),
+        ] {
             r.tensor(name, &["[2, 3]", "[4, 5]"], || out);
         }
         r.tensor("matmul", &["[2, 3]", "[4, 5]", "3", "4"], || a.matmul(&b));
@@ -281,7 +288,9 @@ fn huge_sizes_are_refused() {
         r.survived("empty", || used(Tensor::zeros([0, HUGE, HUGE], d)?));
         r.survived("arange(usize)", || used(Tensor::arange(0.0, 1e300, 1e299, d)?));
         r.survived("slices", || {
-            for (start, end, step) in [(isize::MIN, isize::MAX, 1), (isize::MAX, isize::MIN, isize::MAX), (0, isize::MAX, isize::MAX), (-1, isize::MIN, 1)] {
+            for (start, end, step) in
+                [(isize::MIN, isize::MAX, 1), (isize::MAX, isize::MIN, isize::MAX), (0, isize::MAX, isize::MAX), (-1, isize::MIN, 1)]
+            {
                 used(data(d, &[5])?.slice(0, start, end, step)?)?;
             }
             Ok(())
@@ -315,7 +324,10 @@ fn convolution_and_pooling_check_their_arguments() {
         r.tensor("pool kernel", &[], || x.avg_pool2d(9, 1, 0, false, true, None));
         r.tensor("pool divisor", &["0"], || x.avg_pool2d(2, 1, 0, false, true, Some(0)));
         r.tensor("pool rank", &[], || data(d, &[4])?.max_pool2d(2, 2, 0, 1, false));
-        r.tensor("adaptive 0", &[], || x.adaptive_avg_pool2d([0, 0]).and_then(|t| if t.numel() == 0 { Err(Error::argument("adaptive", "an empty result")) } else { Ok(t) }));
+        r.tensor("adaptive 0", &[], || {
+            x.adaptive_avg_pool2d([0, 0])
+                .and_then(|t| if t.numel() == 0 { Err(Error::argument("adaptive", "an empty result")) } else { Ok(t) })
+        });
         let q = data(d, &[1, 2, 3, 4])?;
         r.tensor("attention sizes", &[], || q.scaled_dot_product_attention(&data(d, &[1, 2, 3, 5])?, &q, None, 0.0, false, None));
         r.tensor("attention dropout", &["1.5"], || q.scaled_dot_product_attention(&q, &q, None, 1.5, false, None));
@@ -397,7 +409,19 @@ fn strange_numbers_go_through() {
         let mut r = Refusals::new(d);
         for v in odd {
             r.survived("scalar operands", || {
-                for t in [x.add(v), x.mul(v), x.div(v), x.pow(v), x.fmod(v), x.remainder(v), x.clamp(Some(v), None), x.clamp(None, Some(v)), x.maximum(v), x.eq(v), x.lerp(&x, v)] {
+                for t in [
+                    x.add(v),
+                    x.mul(v),
+                    x.div(v),
+                    x.pow(v),
+                    x.fmod(v),
+                    x.remainder(v),
+                    x.clamp(Some(v), None),
+                    x.clamp(None, Some(v)),
+                    x.maximum(v),
+                    x.eq(v),
+                    x.lerp(&x, v),
+                ] {
                     let _ = t.map(used);
                 }
                 let _ = x.to_dtype(DType::I64)?.add(v).map(used);
@@ -423,8 +447,26 @@ fn strange_numbers_go_through() {
         }
         r.survived("integer edges", || {
             let edge = Tensor::from_vec(vec![i32::MIN, -1, 0, 1, i32::MAX], [5], d)?;
-            for t in [edge.neg(), edge.abs(), edge.add(1), edge.mul(&edge), edge.floor_divide(&edge), edge.remainder(&edge), edge.fmod(&edge), edge.floor_divide(-1),
-                edge.remainder(-1), edge.fmod(0), edge.remainder(0), edge.floor_divide(0), edge.square(), edge.sum_all(), edge.prod_all(), edge.pow(3), edge.pow(-1), edge.add(i64::MAX)] {
+            for t in [
+                edge.neg(),
+                edge.abs(),
+                edge.add(1),
+                edge.mul(&edge),
+                edge.floor_divide(&edge),
+                edge.remainder(&edge),
+                edge.fmod(&edge),
+                edge.floor_divide(-1),
+                edge.remainder(-1),
+                edge.fmod(0),
+                edge.remainder(0),
+                edge.floor_divide(0),
+                edge.square(),
+                edge.sum_all(),
+                edge.prod_all(),
+                edge.pow(3),
+                edge.pow(-1),
+                edge.add(i64::MAX),
+            ] {
                 let _ = t.map(used);
             }
             Ok(())
@@ -439,7 +481,14 @@ fn strange_numbers_go_through() {
         });
         // Text of anything.
         r.survived("display", || {
-            for t in [x.clone(), Tensor::zeros([0, 3], d)?, Tensor::zeros([], d)?, Tensor::zeros([3, 0], (DType::Bool, d))?, data(d, &[2, 2, 3])?, x.gt(0)?] {
+            for t in [
+                x.clone(),
+                Tensor::zeros([0, 3], d)?,
+                Tensor::zeros([], d)?,
+                Tensor::zeros([3, 0], (DType::Bool, d))?,
+                data(d, &[2, 2, 3])?,
+                x.gt(0)?,
+            ] {
                 let _ = format!("{t} {t:?} {t:10.3} {:?}", t.graph_dot());
             }
             let _ = format!("{} {:?}", &x + &data(d, &[2])?, &x + &data(d, &[2])?);
@@ -469,13 +518,14 @@ fn empty_tensors_are_tensors() {
     for_each_device(|d| {
         let e = data(d, &[0, 3])?;
         let mut r = Refusals::new(d);
-        let mut same = |name: &str, expected: &[f64], shape: &[usize], f: &dyn Fn() -> Result<Tensor>| {
-            match catch_unwind(AssertUnwindSafe(|| f().and_then(|t| Ok((t.shape().to_vec(), read(&t)?))))) {
+        let mut same =
+            |name: &str, expected: &[f64], shape: &[usize], f: &dyn Fn() -> Result<Tensor>| match catch_unwind(AssertUnwindSafe(|| {
+                f().and_then(|t| Ok((t.shape().to_vec(), read(&t)?)))
+            })) {
                 Ok(Ok((s, v))) if s == shape && v == expected => {}
                 Ok(other) => r.wrong.push(format!("{name}: {other:?}, expected {shape:?} {expected:?}")),
                 Err(_) => r.wrong.push(format!("{name}: panicked")),
-            }
-        };
+            };
         same("add", &[], &[0, 3], &|| e.add(1.0));
         same("sum", &[0.0; 3], &[3], &|| e.sum(0));
         same("sum other", &[], &[0], &|| e.sum(1));

@@ -35,13 +35,25 @@ pub fn backward(outputs: &[&Tensor], grads: &[Option<&Tensor>], retain_graph: bo
 ///
 /// # Errors
 /// As [`backward`]; an input that does not require a gradient.
-pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], grads: &[Option<&Tensor>], retain_graph: bool, create_graph: bool) -> Result<Vec<Option<Tensor>>> {
+pub fn grad(
+    outputs: &[&Tensor],
+    inputs: &[&Tensor],
+    grads: &[Option<&Tensor>],
+    retain_graph: bool,
+    create_graph: bool,
+) -> Result<Vec<Option<Tensor>>> {
     run(outputs, grads, Some(inputs), retain_graph, create_graph)
 }
 
 const OP: &str = "backward";
 
-fn run(outputs: &[&Tensor], grads: &[Option<&Tensor>], wanted: Option<&[&Tensor]>, retain: bool, create: bool) -> Result<Vec<Option<Tensor>>> {
+fn run(
+    outputs: &[&Tensor],
+    grads: &[Option<&Tensor>],
+    wanted: Option<&[&Tensor]>,
+    retain: bool,
+    create: bool,
+) -> Result<Vec<Option<Tensor>>> {
     let _mode = GradMode::set(create);
     let mut pass = Pass { wanted: wanted.map(Targets::new).transpose()?, ..Pass::default() };
     if !grads.is_empty() && grads.len() != outputs.len() {
@@ -54,16 +66,23 @@ fn run(outputs: &[&Tensor], grads: &[Option<&Tensor>], wanted: Option<&[&Tensor]
     for (i, (output, edge)) in outputs.iter().zip(edges).enumerate() {
         output.value()?;
         if !edge.is_some() {
-            return Err(Error::autograd(OP, format!("the output of shape {:?} does not require a gradient and was not made from anything that does", output.shape())));
+            return Err(Error::autograd(
+                OP,
+                format!("the output of shape {:?} does not require a gradient and was not made from anything that does", output.shape()),
+            ));
         }
         let seed = match grads.get(i).copied().flatten() {
             Some(g) if g.shape() != output.shape() => {
-                return Err(Error::autograd(OP, format!("a gradient of shape {:?} for an output of shape {:?}", g.shape(), output.shape())));
+                return Err(Error::autograd(
+                    OP,
+                    format!("a gradient of shape {:?} for an output of shape {:?}", g.shape(), output.shape()),
+                ));
             }
             Some(g) => g.to_dtype(output.dtype())?,
             None if output.numel() == 1 => output.ones_like()?,
             None => {
-                let why = format!("only outputs of one element have an implicit gradient, this one has shape {:?}; give one", output.shape());
+                let why =
+                    format!("only outputs of one element have an implicit gradient, this one has shape {:?}; give one", output.shape());
                 return Err(Error::autograd(OP, why));
             }
         };
@@ -87,7 +106,8 @@ fn run(outputs: &[&Tensor], grads: &[Option<&Tensor>], wanted: Option<&[&Tensor]
         }
         let taken = if retain || create { node.rule.lock().clone() } else { node.rule.lock().take() };
         let rule = taken.ok_or_else(|| {
-            let why = format!("{} was differentiated before and its saved values were let go; the first pass needs retain_graph", node.name);
+            let why =
+                format!("{} was differentiated before and its saved values were let go; the first pass needs retain_graph", node.name);
             Error::autograd(OP, why).carried(node.at)
         })?;
         let grads = rule.backward(&node, &dy, &needs)?;
@@ -172,7 +192,8 @@ impl Targets {
         let mut slots: HashMap<Key, Vec<usize>> = HashMap::new();
         for (i, t) in inputs.iter().enumerate() {
             let edge = t.edge();
-            let key = key(&edge).ok_or_else(|| Error::autograd("grad", format!("input {i} of shape {:?} does not require a gradient", t.shape())))?;
+            let key = key(&edge)
+                .ok_or_else(|| Error::autograd("grad", format!("input {i} of shape {:?} does not require a gradient", t.shape())))?;
             slots.entry(key).or_default().push(i);
         }
         Ok(Targets { on_path: slots.keys().copied().collect(), found: vec![None; inputs.len()], slots })

@@ -148,7 +148,12 @@ impl GradCheck {
                         None => vec![0.0; wanted[c].numel()],
                         Some(g) if g.shape() == wanted[c].shape() => g.to_vec::<f64>()?,
                         Some(g) => {
-                            let message = format!("the gradient of input {} has shape {:?}, the input {:?}", checked[c], g.shape(), wanted[c].shape());
+                            let message = format!(
+                                "the gradient of input {} has shape {:?}, the input {:?}",
+                                checked[c],
+                                g.shape(),
+                                wanted[c].shape()
+                            );
                             return Err(Error::autograd(OP, message));
                         }
                     });
@@ -180,17 +185,21 @@ fn values(outputs: &[Tensor]) -> Result<Vec<Vec<f64>>> {
 
 /// Leaves with the values of `inputs`.
 fn copies(inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-    inputs.iter().enumerate().map(|(i, t)| {
-        if t.requires_grad() && t.dtype() != DType::F64 {
-            return Err(Error::dtype(OP, format!("input {i} is {}, expected f64", t.dtype())));
-        }
-        if !t.requires_grad() {
-            return Ok((*t).clone());
-        }
-        let copy = Tensor::from_vec(t.to_vec::<f64>()?, t.shape(), t.device())?;
-        copy.requires_grad_(true)?;
-        Ok(copy)
-    }).collect()
+    inputs
+        .iter()
+        .enumerate()
+        .map(|(i, t)| {
+            if t.requires_grad() && t.dtype() != DType::F64 {
+                return Err(Error::dtype(OP, format!("input {i} is {}, expected f64", t.dtype())));
+            }
+            if !t.requires_grad() {
+                return Ok((*t).clone());
+            }
+            let copy = Tensor::from_vec(t.to_vec::<f64>()?, t.shape(), t.device())?;
+            copy.requires_grad_(true)?;
+            Ok(copy)
+        })
+        .collect()
 }
 
 /// `t` itself when it is recorded already, a leaf of its value when it has to be.

@@ -189,7 +189,8 @@ impl Builder<'_> {
                     (reg, rels[0].clone())
                 }
             };
-            let to = Access { value: self.value(Source::Node(m)), dtype: node.node.spec.dtype, strides: to.strides, offset: to.offset as isize };
+            let to =
+                Access { value: self.value(Source::Node(m)), dtype: node.node.spec.dtype, strides: to.strides, offset: to.offset as isize };
             program.out.stores.push(Store { reg, to });
         }
         let mut fused = program.out;
@@ -255,7 +256,12 @@ impl Program<'_> {
                 Kind::Map(map) => {
                     let mut args: SmallVec<[RegId; 4]> = SmallVec::new();
                     if map.positional() {
-                        self.out.positions.push(Access { value: 0, dtype: DType::U32, strides: rel.strides.clone(), offset: rel.offset as isize });
+                        self.out.positions.push(Access {
+                            value: 0,
+                            dtype: DType::U32,
+                            strides: rel.strides.clone(),
+                            offset: rel.offset as isize,
+                        });
                         args.push(self.push(Instr::Position(self.out.positions.len() - 1), DType::U32));
                     }
                     for (source, layout) in &node.inputs {
@@ -299,8 +305,7 @@ fn accesses(f: &mut Fused) -> impl Iterator<Item = &mut Access> {
 
 /// Puts the reduced dimensions last.
 fn reorder(f: &mut Fused, inner: &[bool]) {
-    let order: SmallVec<[usize; 6]> =
-        (0..inner.len()).filter(|&d| !inner[d]).chain((0..inner.len()).filter(|&d| inner[d])).collect();
+    let order: SmallVec<[usize; 6]> = (0..inner.len()).filter(|&d| !inner[d]).chain((0..inner.len()).filter(|&d| inner[d])).collect();
     f.inner = inner.iter().filter(|&&i| i).count();
     let dims = order.iter().map(|&d| f.dims[d]).collect();
     for a in accesses(f) {

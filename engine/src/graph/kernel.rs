@@ -119,7 +119,12 @@ pub(crate) enum Kernel {
     Fused(Fused),
     Compute(ComputeKernel),
     /// Copies a whole value, byte by byte (`bytes` as the device stores them).
-    Copy { from: ValueId, to: ValueId, numel: usize, dtype: DType },
+    Copy {
+        from: ValueId,
+        to: ValueId,
+        numel: usize,
+        dtype: DType,
+    },
 }
 
 /// What a hand-written operator gives each runtime.

@@ -88,7 +88,11 @@ pub(crate) fn plan(snapshot: &Snapshot, kernels: &mut Kernels, runtime: &dyn Run
                     homes[v]
                 }
                 None => {
-                    let best = free.iter().enumerate().filter(|(_, s)| slots[**s] >= bytes && slots[**s] / 2 <= bytes.max(4096)).min_by_key(|(_, s)| slots[**s]);
+                    let best = free
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, s)| slots[**s] >= bytes && slots[**s] / 2 <= bytes.max(4096))
+                        .min_by_key(|(_, s)| slots[**s]);
                     let slot = match best.map(|(i, _)| i) {
                         Some(i) => free.swap_remove(i),
                         None => {
@@ -148,9 +152,15 @@ fn takes_over(f: &Fused, w: ValueId, kernels: &Kernels) -> Vec<ValueId> {
     }
     let Some(store) = f.stores.iter().find(|s| s.to.value == w) else { return Vec::new() };
     let same = |a: &Access| a.strides == store.to.strides && a.offset == store.to.offset && a.dtype == store.to.dtype;
-    let whole = |v: ValueId| kernels.values[v].numel == kernels.values[w].numel && kernels.values[v].numel == f.dims.iter().product::<usize>();
-    let mut candidates: Vec<ValueId> =
-        f.inputs.iter().filter(|a| same(a) && whole(a.value)).map(|a| a.value).filter(|&v| f.inputs.iter().all(|a| a.value != v || same(a))).collect();
+    let whole =
+        |v: ValueId| kernels.values[v].numel == kernels.values[w].numel && kernels.values[v].numel == f.dims.iter().product::<usize>();
+    let mut candidates: Vec<ValueId> = f
+        .inputs
+        .iter()
+        .filter(|a| same(a) && whole(a.value))
+        .map(|a| a.value)
+        .filter(|&v| f.inputs.iter().all(|a| a.value != v || same(a)))
+        .collect();
     candidates.dedup();
     candidates
 }

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::device::Device;
-use crate::dtype::Scalar;
 use crate::error::Error;
 use crate::ops::{OpRef, Spec};
 use crate::runtime::BufferId;
@@ -83,7 +82,14 @@ pub(crate) fn next_id() -> u64 {
 }
 
 impl Node {
-    pub fn new(spec: Spec, device: Device, op: Option<OpRef>, state: State, range: Option<(i64, i64)>, at: &'static Location<'static>) -> Held {
+    pub fn new(
+        spec: Spec,
+        device: Device,
+        op: Option<OpRef>,
+        state: State,
+        range: Option<(i64, i64)>,
+        at: &'static Location<'static>,
+    ) -> Held {
         let node = Node { id: next_id(), spec, device, op, state: Mutex::new(state), range, at, holders: AtomicUsize::new(0) };
         Held::new(Arc::new(node))
     }
@@ -94,17 +100,6 @@ impl Node {
 
     pub fn is_pending(&self) -> bool {
         matches!(*self.state.lock(), State::Pending(_))
-    }
-
-    pub fn storage(&self) -> Option<Storage> {
-        match &*self.state.lock() {
-            State::Ready(s) => Some(s.clone()),
-            _ => None,
-        }
-    }
-
-    pub fn scalars(&self) -> SmallVec<[(Scalar, crate::dtype::DType); 2]> {
-        self.op.as_ref().map(|op| op.scalars()).unwrap_or_default()
     }
 
     /// Puts the outcome in place and lets go of the inputs.

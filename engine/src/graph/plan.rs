@@ -97,7 +97,8 @@ impl Symbols {
         if symbol == next {
             self.sizes.push(magnitude);
         }
-        self.structure.push(8 + (symbol << 3) + ((n < 0) as u64) + (((magnitude % 4 == 0) as u64) << 1) + (((magnitude % 64 == 0) as u64) << 2));
+        self.structure
+            .push(8 + (symbol << 3) + ((n < 0) as u64) + (((magnitude % 4 == 0) as u64) << 1) + (((magnitude % 64 == 0) as u64) << 2));
     }
 
     fn layout(&mut self, l: &Layout) {
@@ -116,7 +117,8 @@ fn keys(snapshot: &Snapshot) -> (Vec<u64>, Vec<u64>) {
     }
     for n in &snapshot.nodes {
         s.structure.push(identity(&*n.op));
-        s.structure.push(n.node.spec.dtype as u64 | (n.held as u64) << 8 | (n.node.spec.shape.len() as u64) << 16 | (n.inputs.len() as u64) << 32);
+        s.structure
+            .push(n.node.spec.dtype as u64 | (n.held as u64) << 8 | (n.node.spec.shape.len() as u64) << 16 | (n.inputs.len() as u64) << 32);
         let at = s.structure.len();
         s.structure.push(0);
         n.op.attrs(&mut s.structure);
@@ -152,10 +154,8 @@ impl Plan {
         let memory = memory::plan(snapshot, &mut kernels, runtime);
         let program = runtime.compile(&kernels.kernels, &|v| memory.alias[v])?;
         let first_node = snapshot.externals.len();
-        let mut consumed: Vec<usize> = memory.homes[first_node..]
-            .iter()
-            .filter_map(|h| if let Home::External(i) = h { Some(*i) } else { None })
-            .collect();
+        let mut consumed: Vec<usize> =
+            memory.homes[first_node..].iter().filter_map(|h| if let Home::External(i) = h { Some(*i) } else { None }).collect();
         consumed.sort_unstable();
         consumed.dedup();
         let plan = Plan { program, homes: memory.homes, slots: memory.slots, consumed };
@@ -177,7 +177,9 @@ impl Plan {
             .homes
             .iter()
             .map(|&h| match h {
-                Home::External(i) => Place { buffer: snapshot.externals[i].storage.buffer.id, offset: snapshot.externals[i].storage.offset },
+                Home::External(i) => {
+                    Place { buffer: snapshot.externals[i].storage.buffer.id, offset: snapshot.externals[i].storage.offset }
+                }
                 Home::Slot(i) => Place { buffer: slots[i].id, offset: 0 },
                 Home::None => Place { buffer: 0, offset: 0 },
             })
@@ -206,9 +208,14 @@ impl Plan {
 
     fn trace(&self, device: &Device, snapshot: &Snapshot) {
         let bytes: usize = self.slots.iter().sum();
-        let lines = self.program.describe();
-        let mut text = format!("plan on {device}: {} operations in {} kernels, {} KiB of buffers\n", snapshot.nodes.len(), lines.len(), bytes >> 10);
-        for line in lines {
+        let mut text = format!(
+            "plan on {device}: {} operations in {} dispatches, {} KiB of buffers, {} KiB of scratch\n",
+            snapshot.nodes.len(),
+            self.program.dispatches(),
+            bytes >> 10,
+            self.program.scratch_bytes() >> 10
+        );
+        for line in self.program.describe() {
             text.push_str("  ");
             text.push_str(&line);
             text.push('\n');

@@ -11,8 +11,8 @@
 //! A value that is wanted after the plan is stored by the kernel that makes it. Only structure decides here,
 //! never sizes, except that a join which does not work out for the sizes at hand is left out.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use smallvec::SmallVec;
 
@@ -226,7 +226,8 @@ impl Scheduler<'_> {
                 let whole = rels.len() == 1 && rels[0].is_whole(own) && !group.inner.contains(&true);
                 merged.members.insert(p, rels);
                 // A flat space cannot follow what `p` reads through a transpose; `p`'s own shape can.
-                if !self.inputs_compose(&merged, p) && !(whole && self.reshape(&mut merged, &node.node.spec.shape)) {
+                let follows = self.inputs_compose(&merged, p) || (whole && self.reshape(&mut merged, &node.node.spec.shape));
+                if !follows {
                     return None;
                 }
             }
@@ -386,7 +387,8 @@ impl Scheduler<'_> {
             for (slot, (source, _)) in node.inputs.iter().enumerate() {
                 let inside = matches!(source, Source::Node(p) if group.members.contains_key(p));
                 // The base of an assignment is the output's own buffer.
-                if !inside && !(assign && slot == 0) {
+                let own = assign && slot == 0;
+                if !inside && !own {
                     values.insert(*source);
                 }
             }
@@ -457,10 +459,8 @@ fn visits_once(rel: &Rel, inner: &[bool], total: usize) -> bool {
     }
     // Constant along the reduced dimensions: written once a row.
     let per_row = (0..rel.shape.len()).all(|d| !inner[d] || rel.strides[d] == 0 || rel.shape[d] == 1);
-    let mut dims: SmallVec<[(isize, usize); 6]> = (0..rel.shape.len())
-        .filter(|&d| rel.shape[d] != 1 && !(per_row && inner[d]))
-        .map(|d| (rel.strides[d], rel.shape[d]))
-        .collect();
+    let mut dims: SmallVec<[(isize, usize); 6]> =
+        (0..rel.shape.len()).filter(|&d| rel.shape[d] != 1 && !(per_row && inner[d])).map(|d| (rel.strides[d], rel.shape[d])).collect();
     dims.sort_unstable();
     let mut expected = 1isize;
     for (stride, size) in dims {

@@ -10,9 +10,7 @@ mod tests;
 use std::str::FromStr;
 
 pub use classes::{CrossEntropy, cross_entropy, cross_entropy_with, nll_loss};
-pub use elementwise::{
-    binary_cross_entropy, binary_cross_entropy_with_logits, huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss,
-};
+pub use elementwise::{binary_cross_entropy, binary_cross_entropy_with_logits, huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss};
 
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;

@@ -49,7 +49,9 @@ fn cross_entropy_over_classes_and_its_gradient() {
     let weight = [0.5, 2.0, 1.0, 0.0, 3.0];
     for_each_device(|dev| {
         for reduction in [MEAN, NONE] {
-            for (label_smoothing, weighted, target) in [(0.0, false, &target[..]), (0.0, true, &target), (0.3, true, &target), (0.1, false, &target[..3])] {
+            for (label_smoothing, weighted, target) in
+                [(0.0, false, &target[..]), (0.0, true, &target), (0.3, true, &target), (0.1, false, &target[..3])]
+            {
                 let n = target.len();
                 let options = CrossEntropy { label_smoothing, reduction, ..CrossEntropy::default() };
                 let (want, dx) = reference(&x[..n * c], target, weighted.then_some(&weight[..]), options);
@@ -178,7 +180,8 @@ fn elementwise_losses_follow_their_formulas() {
         let [xt, tt, pt, qt] = [&x, &t, &p, &q].map(|v| tensor(v, &[2, 4], dev).unwrap());
         assert_close(&mse_loss(&xt, &tt, NONE)?, &pair(&|a, b| (a - b).powi(2), &x, &t), 1e-5, 1e-6);
         assert_close(&l1_loss(&xt, &tt, NONE)?, &pair(&|a, b| (a - b).abs(), &x, &t), 1e-5, 1e-6);
-        let smooth = |beta: f64| move |a: f64, b: f64| if (a - b).abs() < beta { (a - b).powi(2) / 2.0 / beta } else { (a - b).abs() - beta / 2.0 };
+        let smooth =
+            |beta: f64| move |a: f64, b: f64| if (a - b).abs() < beta { (a - b).powi(2) / 2.0 / beta } else { (a - b).abs() - beta / 2.0 };
         assert_close(&smooth_l1_loss(&xt, &tt, 0.7, NONE)?, &pair(&smooth(0.7), &x, &t), 1e-5, 1e-6);
         assert_close(&huber_loss(&xt, &tt, 0.7, NONE)?, &pair(&|a, b| smooth(0.7)(a, b) * 0.7, &x, &t), 1e-5, 1e-6);
         let bce = |a: f64, b: f64| -(b * a.ln() + (1.0 - b) * (1.0 - a).ln());

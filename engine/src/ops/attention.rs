@@ -66,7 +66,9 @@ impl Sizes {
 
 fn sizes(op: &'static str, x: &[Spec], inputs: usize) -> Result<(Sizes, DType)> {
     let sizes = match x {
-        [q, k, v, ..] if x.len() == inputs || x.len() == inputs + 1 => Sizes::new(&q.shape, &k.shape, &v.shape).map(|s| (s, accumulated(q.dtype))),
+        [q, k, v, ..] if x.len() == inputs || x.len() == inputs + 1 => {
+            Sizes::new(&q.shape, &k.shape, &v.shape).map(|s| (s, accumulated(q.dtype)))
+        }
         _ => None,
     };
     sizes.ok_or_else(|| Error::argument(op, "the operands' shapes do not fit"))

@@ -105,7 +105,14 @@ fn int_floor_mod(a: i64, b: i64) -> i64 {
 }
 
 /// What the float formulas are instantiated for.
-trait Float: super::fastmath::Real + PartialOrd + std::ops::Rem<Output = Self> + std::ops::Add<Output = Self> + std::ops::Sub<Output = Self> + std::ops::Div<Output = Self> {
+trait Float:
+    super::fastmath::Real
+    + PartialOrd
+    + std::ops::Rem<Output = Self>
+    + std::ops::Add<Output = Self>
+    + std::ops::Sub<Output = Self>
+    + std::ops::Div<Output = Self>
+{
     fn floor(self) -> Self;
     fn copysign(self, sign: Self) -> Self;
     fn abs(self) -> Self;

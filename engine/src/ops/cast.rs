@@ -100,7 +100,9 @@ impl Cast {
             Reg::Int(_) if self.to.size() == 8 => map1(args, n, out, |x| wide(x) as i64),
             Reg::Int(_) => map1(args, n, out, |x| wide(x) as i32 as i64),
             // Negative values wrap, as they do from a signed integer.
-            Reg::UInt(_) if self.to.size() == 8 => map1(args, n, out, |x| if wide(x) < 0.0 { wide(x) as i64 as u64 } else { wide(x) as u64 }),
+            Reg::UInt(_) if self.to.size() == 8 => {
+                map1(args, n, out, |x| if wide(x) < 0.0 { wide(x) as i64 as u64 } else { wide(x) as u64 })
+            }
             Reg::UInt(_) => map1(args, n, out, |x| if wide(x) < 0.0 { wide(x) as i32 as u32 as u64 } else { wide(x) as u32 as u64 }),
             Reg::Bool(_) => map1(args, n, out, |x| wide(x) != 0.0),
         }

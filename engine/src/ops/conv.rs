@@ -76,20 +76,30 @@ impl Op for Conv2d {
         let g = &self.0;
         let (xs, ws) = (&x.shape, &w.shape);
         if g.groups == 0 || g.stride.contains(&0) || g.dilation.contains(&0) {
-            let message = format!("stride, dilation and groups must be at least 1, they are {:?}, {:?} and {}", g.stride, g.dilation, g.groups);
+            let message =
+                format!("stride, dilation and groups must be at least 1, they are {:?}, {:?} and {}", g.stride, g.dilation, g.groups);
             return Err(Error::argument("conv2d", message));
         }
         let takes = ws[1].saturating_mul(g.groups);
         if xs[1] != takes {
             let groups = if g.groups == 1 { String::new() } else { format!(" in {} groups", g.groups) };
-            return Err(Error::argument("conv2d", format!("weight {ws:?} takes {takes} input channels{groups}, but the input {xs:?} has {}", xs[1])));
+            return Err(Error::argument(
+                "conv2d",
+                format!("weight {ws:?} takes {takes} input channels{groups}, but the input {xs:?} has {}", xs[1]),
+            ));
         }
         if ws[0] % g.groups != 0 {
-            return Err(Error::argument("conv2d", format!("weight {ws:?} gives {} channels, which {} groups do not divide", ws[0], g.groups)));
+            return Err(Error::argument(
+                "conv2d",
+                format!("weight {ws:?} gives {} channels, which {} groups do not divide", ws[0], g.groups),
+            ));
         }
         let out = |d: usize| {
             g.output(d, xs[2 + d], ws[2 + d]).ok_or_else(|| {
-                Error::argument("conv2d", format!("weight {ws:?} with dilation {:?} does not fit the input {xs:?} with padding {:?}", g.dilation, g.padding))
+                Error::argument(
+                    "conv2d",
+                    format!("weight {ws:?} with dilation {:?} does not fit the input {xs:?} with padding {:?}", g.dilation, g.padding),
+                )
             })
         };
         let shape = [xs[0], ws[0], out(0)?, out(1)?];

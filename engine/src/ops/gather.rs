@@ -54,7 +54,9 @@ impl Op for Gather {
                 shape[self.dim] = index.shape[self.dim];
             }
             Pick::Slice if index.shape.len() == 1 => shape[self.dim] = index.shape[0],
-            Pick::Slice => return Err(Error::argument(self.name(), format!("the index has to be one-dimensional, not {:?}", &index.shape[..]))),
+            Pick::Slice => {
+                return Err(Error::argument(self.name(), format!("the index has to be one-dimensional, not {:?}", &index.shape[..])));
+            }
         }
         if x.shape[self.dim] == 0 && numel(&shape) > 0 {
             return Err(Error::index(self.name(), format!("nothing to pick: dimension {} of {:?} is empty", self.dim, &x.shape[..])));
@@ -193,7 +195,9 @@ pub(super) fn checked_indices<'a>(op: &'static str, index: &CpuIn<'a>, dim: usiz
     };
     match index.iter().position(|&i| i < 0 || i >= size as i64) {
         None => Ok(index),
-        Some(at) => Err(Error::index(op, format!("index {} at position {at} is out of range for dimension {dim} of size {size}", index[at]))),
+        Some(at) => {
+            Err(Error::index(op, format!("index {} at position {at} is out of range for dimension {dim} of size {size}", index[at])))
+        }
     }
 }
 

@@ -124,7 +124,16 @@ impl Compute for MatMul {
 
 /// A float the `gemm` crate multiplies.
 pub(crate) trait Float:
-    bytemuck::Pod + Send + Sync + Into<f64> + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + AddAssign
+    bytemuck::Pod
+    + Send
+    + Sync
+    + Into<f64>
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + AddAssign
 {
     const ZERO: Self;
     const ONE: Self;
@@ -200,7 +209,17 @@ impl<'a, T> Matrix<'a, T> {
 
 /// `out = scale * out + a b`, where `out` has rows of `pitch` elements and `scale` is 0 or 1 (`keep`).
 /// `threads`: the product may use all cores.
-pub(crate) fn gemm<T: Float>(m: usize, n: usize, k: usize, a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T], pitch: usize, keep: bool, threads: bool) {
+pub(crate) fn gemm<T: Float>(
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    out: &mut [T],
+    pitch: usize,
+    keep: bool,
+    threads: bool,
+) {
     if m == 0 || n == 0 {
         return;
     }
@@ -246,7 +265,12 @@ pub(crate) fn gemm<T: Float>(m: usize, n: usize, k: usize, a: Matrix<'_, T>, b: 
 }
 
 /// Calls `f(i, chunk i)` for the chunks of `size` elements of `out`, on all cores if `parallel`.
-pub(crate) fn for_chunks<T: Send>(out: &mut [T], size: usize, parallel: bool, f: impl Fn(usize, &mut [T]) -> Result<()> + Sync + Send) -> Result<()> {
+pub(crate) fn for_chunks<T: Send>(
+    out: &mut [T],
+    size: usize,
+    parallel: bool,
+    f: impl Fn(usize, &mut [T]) -> Result<()> + Sync + Send,
+) -> Result<()> {
     if out.is_empty() || size == 0 {
         return Ok(());
     }
@@ -309,7 +333,9 @@ fn int_cpu<T: Element + bytemuck::Pod>(a: &CpuIn<'_>, b: &CpuIn<'_>, out: &mut C
     let m = out.shape[rank - 2];
     let done = for_chunks(out.data::<T>(), m * n, false, |i, chunk| {
         let (a, b) = (matrix::<T>(a, i), matrix::<T>(b, i));
-        let get = |x: &Matrix<'_, T>, r: usize, c: usize| x.data[(x.at as isize + r as isize * x.row + c as isize * x.col) as usize].to_scalar().as_i64();
+        let get = |x: &Matrix<'_, T>, r: usize, c: usize| {
+            x.data[(x.at as isize + r as isize * x.row + c as isize * x.col) as usize].to_scalar().as_i64()
+        };
         let mut sums = vec![0i64; n];
         for (r, row) in chunk.chunks_mut(n).enumerate() {
             sums.fill(0);
@@ -411,13 +437,14 @@ impl Product {
         };
         let out4 = n % 4 == 0;
         let vec4 = |class: u32| class == 1 || class == 2;
-        let reads = vec![
-            Read { vec4: vec4(a_class), ..Read::input("a", a.input) },
-            Read { vec4: vec4(b_class), ..Read::input("b", b.input) },
-        ];
+        let reads =
+            vec![Read { vec4: vec4(a_class), ..Read::input("a", a.input) }, Read { vec4: vec4(b_class), ..Read::input("b", b.input) }];
         let (shader, mut consts) = match (int, registers) {
             (true, _) => ("matmul_int", vec![]),
-            (_, true) => ("matmul_registers", vec![("A_CLASS", a_class), ("B_CLASS", b_class), ("K_TAIL", (k % 4 != 0) as u32), ("OUT4", out4 as u32)]),
+            (_, true) => (
+                "matmul_registers",
+                vec![("A_CLASS", a_class), ("B_CLASS", b_class), ("K_TAIL", (k % 4 != 0) as u32), ("OUT4", out4 as u32)],
+            ),
             _ => ("matmul_shared", vec![("A_CLASS", a_class), ("B_CLASS", b_class), ("OUT4", out4 as u32)]),
         };
         consts.push(("BATCH", self.batch.len() as u32));

@@ -22,8 +22,8 @@ mod select;
 mod source;
 mod unary;
 
-pub use op::{Class, Combine, Grads, Kind, Map, Op, Reduction, Saves, Spec};
 pub(crate) use op::OpRef;
+pub use op::{Class, Combine, Grads, Kind, Map, Op, Reduction, Saves, Spec};
 
 pub(crate) use assign::*;
 pub(crate) use attention::*;

@@ -101,6 +101,18 @@ pub enum Kind<'a> {
     Transfer,
 }
 
+impl Debug for Kind<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Kind::Map(op) => write!(f, "Map({})", op.name()),
+            Kind::Reduce(r) => r.fmt(f),
+            Kind::Assign(region) => write!(f, "Assign({region:?})"),
+            Kind::Compute(op) => write!(f, "Compute({})", op.name()),
+            Kind::Transfer => f.write_str("Transfer"),
+        }
+    }
+}
+
 /// Which dimensions are reduced, and how two elements combine.
 #[derive(Debug, Clone, Copy)]
 pub struct Reduction<'a> {

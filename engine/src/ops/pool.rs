@@ -31,7 +31,15 @@ impl Windows {
     }
 
     /// Windows over an image of `size`, with PyTorch's rules for what fits.
-    pub fn fit(op: &'static str, size: [usize; 2], kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], ceil: bool) -> Result<Windows> {
+    pub fn fit(
+        op: &'static str,
+        size: [usize; 2],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+        ceil: bool,
+    ) -> Result<Windows> {
         if [kernel, stride, dilation].as_flattened().contains(&0) {
             let message = format!("kernel size, stride and dilation must be at least 1, they are {kernel:?}, {stride:?} and {dilation:?}");
             return Err(Error::argument(op, message));
@@ -46,7 +54,10 @@ impl Windows {
             }
             let padded = size[d] + 2 * padding[d];
             let Some(room) = padded.checked_sub(reach) else {
-                return Err(Error::argument(op, format!("a window of {reach} does not fit the size {} with padding {}", size[d], padding[d])));
+                return Err(Error::argument(
+                    op,
+                    format!("a window of {reach} does not fit the size {} with padding {}", size[d], padding[d]),
+                ));
             };
             out[d] = if ceil { room.div_ceil(stride[d]) } else { room / stride[d] } + 1;
             // The last window starts inside the image or its left padding.
@@ -100,7 +111,15 @@ fn size(shape: &[usize]) -> [usize; 2] {
 
 fn launch(shader: &'static str, consts: Vec<(&'static str, u32)>, read: &'static str, params: Vec<u32>) -> Option<Launches> {
     let [gx, gy] = spread((params[0] as usize).div_ceil(64));
-    let launch = Launch { shader, consts, reads: vec![Read::input(read, 0)], write: Write::Output, params, patches: vec![], groups: [gx as u32, gy as u32, 1] };
+    let launch = Launch {
+        shader,
+        consts,
+        reads: vec![Read::input(read, 0)],
+        write: Write::Output,
+        params,
+        patches: vec![],
+        groups: [gx as u32, gy as u32, 1],
+    };
     Some(Launches { launches: vec![launch], scratch: vec![] })
 }
 

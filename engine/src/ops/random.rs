@@ -163,7 +163,7 @@ impl Map for Random {
                 for (i, o) in out.iter_mut().take(n).enumerate() {
                     let p = at(i);
                     let block = words.block(p / 4);
-                    let pair = (p % 4 & 2) as usize;
+                    let pair = (p & 2) as usize;
                     let (even, odd) = box_muller(block[pair], block[pair + 1]);
                     *o = if p & 1 == 0 { even } else { odd };
                 }

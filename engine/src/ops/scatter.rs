@@ -51,7 +51,10 @@ impl Op for Scatter {
             Pick::Slice => index.shape[..] == [src.shape[self.dim]],
         };
         if !fits {
-            return Err(Error::argument(self.name(), format!("index {:?} does not fit a source of {:?}", &index.shape[..], &src.shape[..])));
+            return Err(Error::argument(
+                self.name(),
+                format!("index {:?} does not fit a source of {:?}", &index.shape[..], &src.shape[..]),
+            ));
         }
         Ok(Spec { dtype: computed(base.dtype), shape: base.shape.clone() })
     }
@@ -135,7 +138,10 @@ impl Compute for Scatter {
         // Links are kept as f32, which counts to 2^24.
         let chains = n > 16 && n < 1 << 24 && 4 * (links.saturating_mul(n) + heads + count) < count.saturating_mul(n);
         if !chains {
-            return Some(Launches { launches: vec![launch("scatter", vec![base, index, src], Write::Output, count, inner)], scratch: vec![] });
+            return Some(Launches {
+                launches: vec![launch("scatter", vec![base, index, src], Write::Output, count, inner)],
+                scratch: vec![],
+            });
         }
         let clear = launch("scatter_clear", vec![], Write::Scratch(0), heads, apart);
         let link = launch("scatter_link", vec![index], Write::Scratch(0), links, apart);
@@ -150,7 +156,14 @@ impl Compute for Scatter {
 
 impl Scatter {
     /// Each task owns some rows of the result and looks for them in all indices of their slice.
-    fn write<T: Pod + Send + Sync>(&self, base: &CpuIn<'_>, index: &[i64], src: &CpuIn<'_>, out: &mut CpuOut<'_>, put: impl Fn(&mut T, T) + Sync) {
+    fn write<T: Pod + Send + Sync>(
+        &self,
+        base: &CpuIn<'_>,
+        index: &[i64],
+        src: &CpuIn<'_>,
+        out: &mut CpuOut<'_>,
+        put: impl Fn(&mut T, T) + Sync,
+    ) {
         let (_, size, inner) = around(out.shape, self.dim);
         let n = src.shape()[self.dim];
         let (base, src) = (base.data::<T>(), src.data::<T>());
@@ -163,7 +176,10 @@ impl Scatter {
         let slices = y.len() / (size * inner);
         let parts = if slices >= TASKS || y.len() < 1 << 15 { 1 } else { TASKS.div_ceil(slices).min(size) };
         let rows = size.div_ceil(parts);
-        let blocks = y.chunks_mut(size * inner).enumerate().flat_map(|(s, slice)| slice.chunks_mut(rows * inner).enumerate().map(move |(b, y)| (s, b * rows, y)));
+        let blocks = y
+            .chunks_mut(size * inner)
+            .enumerate()
+            .flat_map(|(s, slice)| slice.chunks_mut(rows * inner).enumerate().map(move |(b, y)| (s, b * rows, y)));
         for_each(blocks.collect(), |(slice, first, y): (usize, usize, &mut [T])| {
             let own = first as i64..(first + y.len() / inner) as i64;
             match self.pick {

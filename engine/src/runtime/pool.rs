@@ -79,7 +79,8 @@ impl Pool {
         }
         let mib = |b: usize| format!("{:.1} MiB", b as f64 / (1 << 20) as f64);
         let MemoryStats { allocated, peak, .. } = state.stats;
-        let message = format!("{} more does not fit the budget of {} ({} in use, peak {})", mib(bytes), mib(budget), mib(allocated), mib(peak));
+        let message =
+            format!("{} more does not fit the budget of {} ({} in use, peak {})", mib(bytes), mib(budget), mib(allocated), mib(peak));
         Err(Error::OutOfMemory { device: self.runtime.name(), message })
     }
 

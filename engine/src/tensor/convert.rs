@@ -158,8 +158,7 @@ impl Tensor {
             Some((base, rel)) => (base.clone(), rel.clone()),
             None => (self.clone(), Layout::contiguous(self.shape())),
         };
-        let at = std::panic::Location::caller();
-        let out = Tensor::from_parts(Ok(value), self.spec().clone(), self.device().clone(), Edge::None, Some((base, rel)), at);
+        let out = Tensor::from_parts(Ok(value), self.spec().clone(), self.device().clone(), Edge::None, Some((base, rel)));
         Ok(out.without_gradient())
     }
 

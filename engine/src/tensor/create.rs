@@ -122,8 +122,10 @@ impl<D: IntoTensorData + ?Sized> IntoTensorData for &D {
 /// A vector for `n` elements, or an error when memory is short: sizes come from users.
 pub(crate) fn reserve<T>(op: &'static str, n: usize) -> Result<Vec<T>> {
     let mut v = Vec::new();
-    v.try_reserve_exact(n)
-        .map_err(|_| Error::OutOfMemory { device: "cpu".into(), message: format!("{op}: no memory for {n} elements of {} bytes", size_of::<T>()) })?;
+    v.try_reserve_exact(n).map_err(|_| Error::OutOfMemory {
+        device: "cpu".into(),
+        message: format!("{op}: no memory for {n} elements of {} bytes", size_of::<T>()),
+    })?;
     Ok(v)
 }
 
@@ -353,7 +355,12 @@ impl Tensor {
     /// # Ok(()) }
     /// ```
     #[track_caller]
-    pub fn arange(start: impl Into<Scalar>, end: impl Into<Scalar>, step: impl Into<Scalar>, options: impl Into<TensorOptions>) -> Result<Tensor> {
+    pub fn arange(
+        start: impl Into<Scalar>,
+        end: impl Into<Scalar>,
+        step: impl Into<Scalar>,
+        options: impl Into<TensorOptions>,
+    ) -> Result<Tensor> {
         const OP: &str = "arange";
         let (start, end, step, options) = (start.into(), end.into(), step.into(), options.into());
         let integers = ![start, end, step].iter().any(|s| matches!(s, Scalar::Float(_)));
@@ -401,7 +408,13 @@ impl Tensor {
     /// # Errors
     /// As [`full`](Self::full).
     #[track_caller]
-    pub fn logspace(start: impl Into<Scalar>, end: impl Into<Scalar>, steps: usize, base: f64, options: impl Into<TensorOptions>) -> Result<Tensor> {
+    pub fn logspace(
+        start: impl Into<Scalar>,
+        end: impl Into<Scalar>,
+        steps: usize,
+        base: f64,
+        options: impl Into<TensorOptions>,
+    ) -> Result<Tensor> {
         let options = options.into();
         let wide = wide_float(&options.device);
         let exponents = Tensor::linspace(start, end, steps, (wide, &options.device))?;

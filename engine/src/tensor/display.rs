@@ -7,8 +7,7 @@ use super::Tensor;
 use crate::autograd::Edge;
 use crate::dtype::{DType, Element, Scalar};
 use crate::error::Result;
-use crate::graph::flush_gather as gather;
-use crate::shape::{Layout, contiguous_strides};
+use crate::shape::contiguous_strides;
 
 const PRECISION: usize = 4;
 /// Elements from which on a tensor is summarised, and how many of each end remain.
@@ -190,6 +189,8 @@ fn write(v: Scalar, notation: Notation) -> String {
 mod tests {
     use super::*;
     use crate::device::Device;
+    use crate::graph::flush_gather as gather;
+    use crate::shape::Layout;
 
     fn shown<T: Element>(values: Vec<T>, shape: &[usize]) -> String {
         Tensor::from_vec(values, shape, &Device::cpu()).map_or_else(|e| e.to_string(), |t| t.to_string())
@@ -198,7 +199,10 @@ mod tests {
     #[test]
     fn prints_what_pytorch_prints() {
         assert_eq!(shown(vec![1.0f32, 2.0, 3.0], &[3]), "tensor([1., 2., 3.])");
-        assert_eq!(shown(vec![1.5f32, -2.25, f32::NAN, f32::INFINITY], &[2, 2]), "tensor([[ 1.5000, -2.2500],\n        [    nan,     inf]])");
+        assert_eq!(
+            shown(vec![1.5f32, -2.25, f32::NAN, f32::INFINITY], &[2, 2]),
+            "tensor([[ 1.5000, -2.2500],\n        [    nan,     inf]])"
+        );
         assert_eq!(shown(vec![1e-5f32, 1.0], &[2]), "tensor([1.0000e-05, 1.0000e+00])");
         assert_eq!(shown(vec![1i64, -20], &[2]), "tensor([  1, -20])");
         assert_eq!(shown(vec![true, false], &[2]), "tensor([ True, False])");

@@ -228,7 +228,10 @@ impl Tensor {
                 && mask.dtype() == DType::Bool
                 && self.shape().get(at..at + mask.rank()).is_some_and(|sizes| sizes != mask.shape())
             {
-                return Err(Error::index("index", format!("a mask of shape {:?} for dimension {at} on of {:?}", mask.shape(), self.shape())));
+                return Err(Error::index(
+                    "index",
+                    format!("a mask of shape {:?} for dimension {at} on of {:?}", mask.shape(), self.shape()),
+                ));
             }
             at += if matches!(arg, IndexArg::Ellipsis) { self.rank().saturating_sub(used) } else { width(arg) };
         }
@@ -278,7 +281,10 @@ impl Tensor {
                 }
                 IndexArg::Slice(s) => {
                     if s.step < 1 {
-                        return Err(Error::index("index", format!("a step of {}: it has to be positive; flip reverses a dimension", s.step)));
+                        return Err(Error::index(
+                            "index",
+                            format!("a step of {}: it has to be positive; flip reverses a dimension", s.step),
+                        ));
                     }
                     let clamp = |i: isize| (if i < 0 { i.saturating_add(size) } else { i }).clamp(0, size);
                     let (start, end) = (clamp(s.start.unwrap_or(0)), clamp(s.end.unwrap_or(isize::MAX)));

@@ -15,7 +15,10 @@ impl Tensor {
         let new = new?;
         self.check_inplace(op)?;
         if new.shape() != self.shape() {
-            return Err(Error::argument(op, format!("the result has shape {:?}, which {:?} in place cannot take", new.shape(), self.shape())));
+            return Err(Error::argument(
+                op,
+                format!("the result has shape {:?}, which {:?} in place cannot take", new.shape(), self.shape()),
+            ));
         }
         let category = |d: DType| d.is_float() as u8 * 2 + d.is_int() as u8;
         if category(new.dtype()) > category(self.dtype()) {
@@ -134,7 +137,9 @@ impl Tensor {
         match value.into() {
             Operand::Scalar(s) => self.overwrite("fill_", self.full_like(s)),
             Operand::Tensor(t) if t.rank() == 0 => self.copy_(&t),
-            Operand::Tensor(t) => Err(Error::argument("fill_", format!("the value must be a number or have no dimensions, not shape {:?}", t.shape()))),
+            Operand::Tensor(t) => {
+                Err(Error::argument("fill_", format!("the value must be a number or have no dimensions, not shape {:?}", t.shape())))
+            }
         }
     }
 

@@ -3,14 +3,14 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
+use super::Tensor;
 use super::dims::{Dims, Sizes, resolve};
 use super::part::diagonal_of;
-use super::Tensor;
 use crate::autograd;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::ops::{self, Spec};
-use crate::shape::{Layout, Shape, checked_numel, dim_index, numel};
+use crate::shape::{Layout, Shape, checked_numel, dim_index};
 
 /// Joining.
 impl Tensor {
@@ -36,7 +36,10 @@ impl Tensor {
         for (i, t) in parts.iter().enumerate() {
             let (a, b) = (model.shape(), t.shape());
             if a.len() != b.len() || (0..a.len()).any(|k| k != d && a[k] != b[k]) {
-                return Err(Error::argument("cat", format!("tensor {i} of {b:?} does not join {a:?} along dimension {dim}: other sizes differ")));
+                return Err(Error::argument(
+                    "cat",
+                    format!("tensor {i} of {b:?} does not join {a:?} along dimension {dim}: other sizes differ"),
+                ));
             }
             shape[d] = shape[d].checked_add(b[d]).ok_or_else(|| Error::argument("cat", "the result is too large"))?;
         }
@@ -84,7 +87,8 @@ impl Tensor {
     pub fn diag_embed(&self, offset: isize, a: isize, b: isize) -> Result<Tensor> {
         let last = self.shape()[self.dim("diag_embed", -1)?];
         let (d1, d2) = (dim_index("diag_embed", a, self.rank() + 1)?, dim_index("diag_embed", b, self.rank() + 1)?);
-        let side = last.checked_add(offset.unsigned_abs()).ok_or_else(|| Error::argument("diag_embed", format!("an offset of {offset}")))?;
+        let side =
+            last.checked_add(offset.unsigned_abs()).ok_or_else(|| Error::argument("diag_embed", format!("an offset of {offset}")))?;
         let mut others = self.shape()[..self.rank() - 1].iter();
         let shape: Shape = (0..=self.rank()).filter_map(|d| if d == d1 || d == d2 { Some(side) } else { others.next().copied() }).collect();
         let zeros = Tensor::zeros(&shape, (self.dtype(), self.device()))?;
@@ -130,14 +134,20 @@ impl Tensor {
         Ok(out)
     }
 
-    fn pad_constant(&self, pairs: impl Iterator<Item = (usize, isize, isize)>, value: Scalar, unfit: impl Fn(String) -> Error) -> Result<Tensor> {
+    fn pad_constant(
+        &self,
+        pairs: impl Iterator<Item = (usize, isize, isize)>,
+        value: Scalar,
+        unfit: impl Fn(String) -> Error,
+    ) -> Result<Tensor> {
         let mut shape = Shape::from(self.shape());
         let mut kept = self.clone();
         let mut starts = Shape::from_elem(0, self.rank());
         for (d, left, right) in pairs {
             let size = self.shape()[d];
             let total = (size as isize).checked_add(left).and_then(|n| n.checked_add(right));
-            shape[d] = total.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| unfit(format!("dimension {d} would get a negative size")))?;
+            shape[d] =
+                total.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| unfit(format!("dimension {d} would get a negative size")))?;
             let (from, to) = (left.min(0).unsigned_abs(), size as isize + right.min(0));
             kept = kept.slice(d as isize, from as isize, to.max(from as isize), 1)?;
             starts[d] = left.max(0) as usize;

@@ -113,7 +113,10 @@ impl Tensor {
         }
         let (x, w) = (self.shape(), weight.shape());
         if x.last() != w.last() {
-            return Err(Error::argument("linear", format!("weight {w:?} takes {} features, but the input {x:?} has {}", w[w.len() - 1], x.last().unwrap_or(&0))));
+            return Err(Error::argument(
+                "linear",
+                format!("weight {w:?} takes {} features, but the input {x:?} has {}", w[w.len() - 1], x.last().unwrap_or(&0)),
+            ));
         }
         let weight = if weight.rank() == 2 { weight.t()? } else { weight.clone() };
         let y = product_wide("linear", self, &weight)?;

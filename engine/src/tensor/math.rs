@@ -178,7 +178,8 @@ impl Operand {
             _ => return Ok(None),
         };
         let stored = super::create::stored(t.dtype(), t.device());
-        let (Some((low, high)), false) = (stored.int_range(), matches!(s, Scalar::Float(_) | Scalar::Bool(_)) || t.dtype() == DType::Bool) else {
+        let (Some((low, high)), false) = (stored.int_range(), matches!(s, Scalar::Float(_) | Scalar::Bool(_)) || t.dtype() == DType::Bool)
+        else {
             return Ok(None);
         };
         let (above, below) = (s.as_i128() > high, s.as_i128() < low);

@@ -34,10 +34,10 @@ use crate::shape::{Layout, Shape, numel};
 
 pub use create::IntoTensorData;
 pub use create::TensorOptions;
-pub use math::Operand;
-pub use random::{manual_seed, rng_state, set_rng_state};
 pub use dims::{Dims, Signed, Sizes};
 pub use index::{IndexArg, IntoIndex, Slice};
+pub use math::Operand;
+pub use random::{manual_seed, rng_state, set_rng_state};
 
 /// An n-dimensional array on a device, possibly not computed yet, possibly part of an autograd graph.
 ///
@@ -52,7 +52,6 @@ pub(crate) struct Slot {
     /// Fixed at creation: shape, dtype and device of a slot never change.
     spec: Spec,
     device: Device,
-    at: &'static Location<'static>,
     content: RwLock<Content>,
     grad: Mutex<Option<Tensor>>,
     pub hooks: Hooks,
@@ -89,23 +88,32 @@ impl Value {
 impl Tensor {
     // ---- construction -------------------------------------------------------------------------
 
-    pub(crate) fn from_parts(value: Result<Value>, spec: Spec, device: Device, edge: Edge, view: Option<(Tensor, Layout)>, at: &'static Location<'static>) -> Tensor {
+    pub(crate) fn from_parts(value: Result<Value>, spec: Spec, device: Device, edge: Edge, view: Option<(Tensor, Layout)>) -> Tensor {
         let base_version = view.as_ref().map_or(0, |(b, _)| b.version());
         let content = Content { value, edge, requires_grad: false, version: 0, base_version };
-        Tensor(Arc::new(Slot { id: next_id(), spec, device, at, content: RwLock::new(content), grad: Mutex::new(None), hooks: Hooks::default(), view, detached: false }))
+        Tensor(Arc::new(Slot {
+            id: next_id(),
+            spec,
+            device,
+            content: RwLock::new(content),
+            grad: Mutex::new(None),
+            hooks: Hooks::default(),
+            view,
+            detached: false,
+        }))
     }
 
     /// A tensor over a whole node, without a gradient.
     pub(crate) fn from_node(node: Held) -> Tensor {
-        let (spec, device, at) = (node.spec.clone(), node.device.clone(), node.at);
-        Tensor::from_parts(Ok(Value::whole(node)), spec, device, Edge::None, None, at)
+        let (spec, device) = (node.spec.clone(), node.device.clone());
+        Tensor::from_parts(Ok(Value::whole(node)), spec, device, Edge::None, None)
     }
 
     /// A tensor over a value and a gradient edge: how saved tensors come back.
     pub(crate) fn from_value(value: Value, edge: Edge) -> Tensor {
         let spec = Spec { dtype: value.node.spec.dtype, shape: value.layout.shape.clone() };
-        let (device, at) = (value.node.device.clone(), value.node.at);
-        Tensor::from_parts(Ok(value), spec, device, edge, None, at)
+        let device = value.node.device.clone();
+        Tensor::from_parts(Ok(value), spec, device, edge, None)
     }
 
     /// What operators (`+`, `*`, ..) return when they cannot compute: the error waits for the first method that returns `Result`.
@@ -113,7 +121,7 @@ impl Tensor {
     pub(crate) fn failed(error: Error, device: &Device) -> Tensor {
         let at = Location::caller();
         let spec = Spec { dtype: DType::F32, shape: Shape::new() };
-        Tensor::from_parts(Err(error.carried(at)), spec, device.clone(), Edge::None, None, at)
+        Tensor::from_parts(Err(error.carried(at)), spec, device.clone(), Edge::None, None)
     }
 
     // ---- what it is ---------------------------------------------------------------------------
@@ -206,12 +214,6 @@ impl Tensor {
         }
     }
 
-    /// The value as an input of a new node.
-    pub(crate) fn input(&self) -> Result<Input> {
-        let v = self.value()?;
-        Ok(Input { node: v.node.arc().clone(), layout: v.layout, held: None })
-    }
-
     /// Puts another value of the same shape and dtype into the slot; a view writes through to its base.
     pub(crate) fn replace(&self, new: &Tensor) -> Result<()> {
         if let Some((base, layout)) = &self.0.view {
@@ -272,7 +274,10 @@ impl Tensor {
             if on {
                 return Ok(self);
             }
-            return Err(Error::autograd(OP, "the tensor was made by a recorded operation; detach() gives one that does not require a gradient"));
+            return Err(Error::autograd(
+                OP,
+                "the tensor was made by a recorded operation; detach() gives one that does not require a gradient",
+            ));
         }
         self.0.content.write().requires_grad = on;
         Ok(self)

@@ -119,4 +119,3 @@ assigning! {
     MulAssign mul_assign *;
     DivAssign div_assign /;
 }
-

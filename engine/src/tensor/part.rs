@@ -83,7 +83,9 @@ impl Tensor {
         let windows = match self.shape()[d].checked_sub(size) {
             Some(rest) if step > 0 => rest / step + 1,
             Some(_) => return Err(Error::argument("unfold", "a step of 0: it has to be positive")),
-            None => return Err(Error::argument("unfold", format!("windows of {size} do not fit dimension {dim} of size {}", rel.shape[d]))),
+            None => {
+                return Err(Error::argument("unfold", format!("windows of {size} do not fit dimension {dim} of size {}", rel.shape[d])));
+            }
         };
         let stride = rel.strides[d];
         rel.shape[d] = windows;
@@ -103,7 +105,8 @@ impl Tensor {
         if size.len() != stride.len() {
             return Err(Error::argument("as_strided", format!("{} sizes and {} strides", size.len(), stride.len())));
         }
-        let reach = |sign: i128| size.iter().zip(stride).map(|(&n, &s)| (n as i128 - 1) * (s as i128 * sign).max(0)).fold(0, i128::saturating_add);
+        let reach =
+            |sign: i128| size.iter().zip(stride).map(|(&n, &s)| (n as i128 - 1) * (s as i128 * sign).max(0)).fold(0, i128::saturating_add);
         let (low, high) = (offset as i128 - reach(-1), offset as i128 + reach(1));
         let total = self.numel();
         if checked_numel("as_strided", size)? > 0 && (low < 0 || high >= total as i128) {

@@ -100,7 +100,9 @@ impl Tensor {
         if !fits {
             return Err(Error::argument(op, format!("an index of {shape:?} does not fit {:?}", self.shape())));
         }
-        (0..shape.len()).filter(|&d| d != dim && shape[d] < self.shape()[d]).try_fold(self.clone(), |t, d| t.narrow(d as isize, 0, shape[d]))
+        (0..shape.len())
+            .filter(|&d| d != dim && shape[d] < self.shape()[d])
+            .try_fold(self.clone(), |t, d| t.narrow(d as isize, 0, shape[d]))
     }
 
     /// Applies an indexing operator, which widens 16-bit floats, and narrows its result again.

@@ -95,7 +95,12 @@ impl Tensor {
         if (low as i128) < least || high as i128 - 1 > most {
             return Err(Error::argument("randint", format!("{low} to {} does not fit {dtype}", high - 1)));
         }
-        super::create::check_wide("randint", if dtype.is_int() { dtype } else { DType::I64 }, &[low.into(), (high - 1).into()], &options.device)?;
+        super::create::check_wide(
+            "randint",
+            if dtype.is_int() { dtype } else { DType::I64 },
+            &[low.into(), (high - 1).into()],
+            &options.device,
+        )?;
         let drawn = if dtype.is_int() { dtype } else { DType::I64 };
         let numbers = Distribution::Integers { low, range: range as u64 };
         random("randint", numbers, shape.as_ref(), drawn, &options)?.to_dtype(dtype)
@@ -281,7 +286,8 @@ mod tests {
     #[test]
     fn normals_agree_across_devices() {
         let draw = |dev: &Device| -> Result<Vec<f32>> {
-            Tensor::source(Random { spec: Spec::new(DType::F32, &[4096]), distribution: Distribution::Normal, seed: 3, offset: 9 }, dev)?.to_vec()
+            Tensor::source(Random { spec: Spec::new(DType::F32, &[4096]), distribution: Distribution::Normal, seed: 3, offset: 9 }, dev)?
+                .to_vec()
         };
         let expected = draw(&Device::cpu()).unwrap();
         let mean = expected.iter().sum::<f32>() / 4096.0;

@@ -466,7 +466,10 @@ impl Tensor {
     pub fn prelu(&self, weight: &Tensor) -> Result<Tensor> {
         let channels = if self.rank() < 2 { 1 } else { self.shape()[1] };
         if weight.rank() > 1 || (weight.numel() != 1 && weight.numel() != channels) {
-            return Err(Error::argument("prelu", format!("a weight of {:?} does not fit the {channels} channels of {:?}", weight.shape(), self.shape())));
+            return Err(Error::argument(
+                "prelu",
+                format!("a weight of {:?} does not fit the {channels} channels of {:?}", weight.shape(), self.shape()),
+            ));
         }
         let mut shape = crate::shape::Shape::from_elem(1, self.rank());
         if weight.numel() > 1 {

@@ -3,7 +3,6 @@
 //! A view is a [`Layout`] over the elements of its tensor, composed with the layout that one already has. The
 //! layout says everything: how values are read, how a write goes through to the base, and what the gradient is.
 
-use std::panic::Location;
 use std::sync::Arc;
 
 use smallvec::smallvec;
@@ -42,7 +41,7 @@ impl Tensor {
             _ => None,
         };
         let view = view.unwrap_or_else(|| (self.clone(), rel));
-        let out = Tensor::from_parts(Ok(value), spec, self.device().clone(), Edge::None, Some(view), Location::caller());
+        let out = Tensor::from_parts(Ok(value), spec, self.device().clone(), Edge::None, Some(view));
         autograd::record_with(&out, name, &[self], move |dy, _| Ok(smallvec![Some(backward(dy)?)]));
         Ok(out)
     }
@@ -147,7 +146,9 @@ impl Tensor {
         let shape = self.wanted_shape("view", &shape)?;
         match self.own_layout().reshape(&shape) {
             Some(_) => self.view_through("view", Layout::contiguous(&shape)),
-            None => Err(Error::argument("view", format!("{:?} cannot be seen as {:?} without a copy; use reshape", self.shape(), &shape[..]))),
+            None => {
+                Err(Error::argument("view", format!("{:?} cannot be seen as {:?} without a copy; use reshape", self.shape(), &shape[..])))
+            }
         }
     }
 
@@ -226,7 +227,10 @@ impl Tensor {
     pub fn permute(&self, dims: impl Dims) -> Result<Tensor> {
         let order = resolve("permute", &dims, self.rank())?;
         if order.len() != self.rank() {
-            return Err(Error::argument("permute", format!("{} dimensions are named, {:?} has {}", order.len(), self.shape(), self.rank())));
+            return Err(Error::argument(
+                "permute",
+                format!("{} dimensions are named, {:?} has {}", order.len(), self.shape(), self.rank()),
+            ));
         }
         self.view_through("permute", self.own_rel().permute(&order))
     }

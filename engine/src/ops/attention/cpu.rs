@@ -56,7 +56,15 @@ impl<'a, T: Float> Inputs<'a, T> {
     fn new(scores: &Scores, x: &[CpuIn<'a>], mask: usize) -> Result<Self> {
         let z = Sizes::new(x[0].shape(), x[1].shape(), x[2].shape()).ok_or_else(|| Error::argument("attention", "shapes do not fit"))?;
         let mask = x.get(mask).map(Heads::new);
-        Ok(Inputs { z, q: Heads::new(&x[0]), k: Heads::new(&x[1]), v: Heads::new(&x[2]), mask, causal: scores.causal, scale: T::from_f64(scores.scale) })
+        Ok(Inputs {
+            z,
+            q: Heads::new(&x[0]),
+            k: Heads::new(&x[1]),
+            v: Heads::new(&x[2]),
+            mask,
+            causal: scores.causal,
+            scale: T::from_f64(scores.scale),
+        })
     }
 
     /// Keys that any of the queries up to `row` sees.

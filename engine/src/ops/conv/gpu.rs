@@ -111,7 +111,13 @@ pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], adapt
             k: c,
             batch: [x[0], g.groups].into_iter().collect(),
             a: Side { input: 1, at: 0, row: c as isize, col: 1, batch: [0, (o * c) as isize].into_iter().collect() },
-            b: Side { input: 0, at: 0, row: plane as isize, col: 1, batch: [(x[1] * plane) as isize, (c * plane) as isize].into_iter().collect() },
+            b: Side {
+                input: 0,
+                at: 0,
+                row: plane as isize,
+                col: 1,
+                batch: [(x[1] * plane) as isize, (c * plane) as isize].into_iter().collect(),
+            },
         };
         return product.launches(adapter, false);
     }
@@ -155,7 +161,13 @@ pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], 
             k: o,
             batch: [dy[0], g.groups].into_iter().collect(),
             a: Side { input: 1, at: 0, row: 1, col: c as isize, batch: [0, (o * c) as isize].into_iter().collect() },
-            b: Side { input: 0, at: 0, row: pixels as isize, col: 1, batch: [(dy[1] * pixels) as isize, (o * pixels) as isize].into_iter().collect() },
+            b: Side {
+                input: 0,
+                at: 0,
+                row: pixels as isize,
+                col: 1,
+                batch: [(dy[1] * pixels) as isize, (o * pixels) as isize].into_iter().collect(),
+            },
         };
         return product.launches(adapter, false);
     }

@@ -99,7 +99,13 @@ fn derivatives_agree_with_differences() -> Result<()> {
             for (i, g) in grad.iter().enumerate() {
                 let slope = (high[i] - low[i]) / (2.0 * step);
                 if slope.is_finite() && slope.abs() < 1e4 {
-                    assert!((g - slope).abs() <= 1e-5 * slope.abs().max(1.0), "{} by operand {} at {}: {g}, difference {slope}", f.name, d.operand, at[i]);
+                    assert!(
+                        (g - slope).abs() <= 1e-5 * slope.abs().max(1.0),
+                        "{} by operand {} at {}: {g}, difference {slope}",
+                        f.name,
+                        d.operand,
+                        at[i]
+                    );
                 }
             }
         }
@@ -123,7 +129,9 @@ fn numbers_take_the_place_of_tensors() -> Result<()> {
                 Ok((y.to_vec()?, x.grad().map(|g| g.to_vec()).transpose()?))
             };
             let ((a, da), (b, db)) = (grads(1.7f64.into())?, grads(full.into())?);
-            let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-12 * b.abs());
+            let near = |a: &[f64], b: &[f64]| {
+                a.iter().zip(b).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-12 * b.abs())
+            };
             assert!(near(&a, &b), "{}: {a:?} for {b:?}", f.name);
             assert!(near(&da.unwrap_or_default(), &db.unwrap_or_default()), "{}: another gradient with a number", f.name);
         }

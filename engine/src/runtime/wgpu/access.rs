@@ -221,7 +221,15 @@ pub(super) fn lane_index(index: &str, step: &str, k: u32) -> String {
 }
 
 /// Coordinates of a linear index by repeated division, last dimension first: `let c1 = ..; let c0 = ..;`.
-pub(super) fn coordinates(out: &mut String, block: &mut Block, prefix: &str, index: &str, dims: &[usize], lanes: Lanes, range: Range<usize>) {
+pub(super) fn coordinates(
+    out: &mut String,
+    block: &mut Block,
+    prefix: &str,
+    index: &str,
+    dims: &[usize],
+    lanes: Lanes,
+    range: Range<usize>,
+) {
     let mut rest = index.to_string();
     for d in range.clone().rev() {
         if d == range.start {

@@ -137,7 +137,8 @@ impl Binding {
 
     fn plain(&self, k: usize) -> [String; 4] {
         let t = self.word();
-        let (one, four) = if self.wide { (format!("buf{k}[i >> 2u][i & 3u]"), format!("buf{k}[i]")) } else { (format!("buf{k}[i]"), String::new()) };
+        let (one, four) =
+            if self.wide { (format!("buf{k}[i >> 2u][i & 3u]"), format!("buf{k}[i]")) } else { (format!("buf{k}[i]"), String::new()) };
         let vec = if self.wide {
             format!("return {four};")
         } else {

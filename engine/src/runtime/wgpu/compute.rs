@@ -7,10 +7,12 @@ use super::access::Lanes;
 use super::bind::{Bindings, Block, Slot};
 use super::fused::{Program, lanes_of};
 use super::repr::{Repr, word_bytes};
-use super::shader::{Shader, check_limits, compose, kernel_type, aliases};
+use super::shader::{Shader, aliases, check_limits, compose, kernel_type};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::graph::kernel::{Access, Compute, ComputeKernel, Fused, GpuOperand, Instr, Launch, Launches, Operand, Source, Store, ValueId, Write};
+use crate::graph::kernel::{
+    Access, Compute, ComputeKernel, Fused, GpuOperand, Instr, Launch, Launches, Operand, Source, Store, ValueId, Write,
+};
 use crate::ops::Kind;
 use crate::runtime::Adapter;
 use crate::shape::contiguous_strides;
@@ -113,7 +115,8 @@ fn one(
             // Single elements: a file may store single ones after all, and writing a component of a vector races.
             let b = bindings.add(Slot::Scratch(k), DType::F32, scratch_last(k), false)?;
             bindings.add_write(b, false);
-            let (get, set, set4) = (bindings.at(b, Repr::F32, "i"), bindings.set(b, Repr::F32, "i", "v"), bindings.set4(b, Repr::F32, "i", "v"));
+            let (get, set, set4) =
+                (bindings.at(b, Repr::F32, "i"), bindings.set(b, Repr::F32, "i", "v"), bindings.set4(b, Repr::F32, "i", "v"));
             writeln!(text, "fn load_s(i: u32) -> f32 {{ return {get}; }}").unwrap();
             for name in ["store", "store_s"] {
                 writeln!(text, "fn {name}(i: u32, v: f32) {{ {set} }}").unwrap();

@@ -85,7 +85,7 @@ fn describe(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> Adapter {
         features: wanted(features).iter_names().map(|(n, _)| n.to_lowercase().replace('_', "-")).collect(),
         limits: Limits {
             buffer_bytes: limits.max_buffer_size,
-            binding_bytes: limits.max_storage_buffer_binding_size as u64,
+            binding_bytes: limits.max_storage_buffer_binding_size,
             storage_buffers: limits.max_storage_buffers_per_shader_stage,
             workgroup_bytes: limits.max_compute_workgroup_storage_size,
             invocations: limits.max_compute_invocations_per_workgroup,

@@ -35,7 +35,10 @@ pub(super) fn piece(kernel: &Kernel, alias: &dyn Fn(ValueId) -> ValueId, adapter
         Kernel::Compute(c) => match compute::shaders(c, &slot, adapter)? {
             Some(shaders) => Piece::Shaders(shaders),
             None if cfg!(target_arch = "wasm32") => {
-                return Err(Error::unsupported(c.op.name(), "runs on the host, which a browser cannot wait for; move the tensor to the CPU"));
+                return Err(Error::unsupported(
+                    c.op.name(),
+                    "runs on the host, which a browser cannot wait for; move the tensor to the CPU",
+                ));
             }
             None => {
                 let to_scratch = !c.store_output;
@@ -74,8 +77,7 @@ impl Gpu {
                 }),
             };
             let entries = [bind(0), bind(1)];
-            let params =
-                self.core.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &params, entries: &entries });
+            let params = self.core.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout: &params, entries: &entries });
             let buffers = s.bindings.iter().map(|b| Bound { slot: b.slot, offset: b.offset, bytes: b.bytes }).collect();
             Step::Dispatch(Dispatch { pipeline, buffers, params, groups: s.groups, cached: Default::default() })
         });
@@ -193,7 +195,11 @@ impl Gpu {
             .enumerate()
             .map(|(i, ((buffer, &(_, offset)), b))| wgpu::BindGroupEntry {
                 binding: i as u32,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(b.bytes as u64) }),
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer,
+                    offset,
+                    size: wgpu::BufferSize::new(b.bytes as u64),
+                }),
             })
             .collect();
         let descriptor = wgpu::BindGroupDescriptor { label: None, layout: &d.pipeline.buffers, entries: &entries };

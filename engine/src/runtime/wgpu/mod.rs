@@ -196,10 +196,7 @@ impl Runtime for Gpu {
 
     fn execute(&self, program: &dyn Program, places: &[Place], scalars: &dyn Fn(usize, usize) -> Scalar) -> Result<()> {
         self.core.check()?;
-        let program = program
-            .as_any()
-            .downcast_ref()
-            .ok_or_else(|| Error::device("gpu", "a plan of another runtime"))?;
+        let program = program.as_any().downcast_ref().ok_or_else(|| Error::device("gpu", "a plan of another runtime"))?;
         self.run(program, places, scalars)
     }
 

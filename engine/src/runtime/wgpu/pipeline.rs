@@ -55,11 +55,8 @@ impl Pipelines {
             .lock()
             .entry(writes)
             .or_insert_with_key(|writes| {
-                let entries: Vec<_> = writes
-                    .iter()
-                    .enumerate()
-                    .map(|(i, &w)| entry(i, wgpu::BufferBindingType::Storage { read_only: !w }))
-                    .collect();
+                let entries: Vec<_> =
+                    writes.iter().enumerate().map(|(i, &w)| entry(i, wgpu::BufferBindingType::Storage { read_only: !w })).collect();
                 let buffers = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
                 let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
                     label: None,
@@ -115,9 +112,7 @@ impl Pipelines {
             // Integer divisors may come from data, so their checks stay.
             // SAFETY: every index a kernel of ours uses lies in its bindings by construction: extents come from the
             // same accesses as the sizes of the bindings, indices that come from data are clamped; every loop is bounded by a parameter.
-            let checks = unsafe {
-                wgpu::ShaderRuntimeChecks { int_div_checks: true, ..wgpu::ShaderRuntimeChecks::all(false) }
-            };
+            let checks = unsafe { wgpu::ShaderRuntimeChecks { int_div_checks: true, ..wgpu::ShaderRuntimeChecks::all(false) } };
             // SAFETY: as above.
             let module = unsafe { core.device.create_shader_module_trusted(descriptor, checks) };
             core.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -131,7 +126,9 @@ impl Pipelines {
         });
         core.check()?;
         match error {
-            Some(e) => Err(Error::unsupported("gpu", format!("a kernel was refused on {}: {}: {e}\n{}", core.name, shader.line, shader.wgsl))),
+            Some(e) => {
+                Err(Error::unsupported("gpu", format!("a kernel was refused on {}: {}: {e}\n{}", core.name, shader.line, shader.wgsl)))
+            }
             None => Ok(Pipeline { pipeline, buffers }),
         }
     }

@@ -27,7 +27,9 @@ pub(super) fn check(label: &str, wgsl: &str) {
 fn check_wgsl(wgsl: &str) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|e| e.emit_to_string(wgsl))?;
     // What a browser without extensions takes: naga counts the unpacking of f16 as a capability.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32).validate(&module).map_err(|e| e.emit_to_string(wgsl))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+        .validate(&module)
+        .map_err(|e| e.emit_to_string(wgsl))?;
     limits(&module, wgsl)?;
 
     let stage = naga::ShaderStage::Compute;
@@ -37,7 +39,8 @@ fn check_wgsl(wgsl: &str) -> Result<(), String> {
     let policy = BoundsCheckPolicy::Unchecked;
     let policies = BoundsCheckPolicies { index: policy, buffer: policy, image_load: policy, binding_array: policy };
 
-    let spv = back::spv::Options { lang_version: (1, 3), bounds_check_policies: policies, force_loop_bounding: false, ..Default::default() };
+    let spv =
+        back::spv::Options { lang_version: (1, 3), bounds_check_policies: policies, force_loop_bounding: false, ..Default::default() };
     let pipeline = back::spv::PipelineOptions { shader_stage: stage, entry_point: "main".into() };
     back::spv::write_vec(&module, &info, &spv, Some(&pipeline)).map_err(|e| format!("SPIR-V: {e}"))?;
 

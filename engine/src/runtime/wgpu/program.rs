@@ -28,7 +28,11 @@ pub(super) struct GpuProgram {
 #[derive(Debug)]
 pub(super) enum Step {
     Dispatch(Dispatch),
-    Copy { from: ValueId, to: ValueId, bytes: usize },
+    Copy {
+        from: ValueId,
+        to: ValueId,
+        bytes: usize,
+    },
     /// An operator without a GPU kernel: down, computed on the CPU, up again.
     Host(HostOp),
 }
@@ -128,7 +132,7 @@ impl Arena {
     /// Brings the buffer up to date before a submission.
     pub fn write(&self, queue: &wgpu::Queue, scalars: &dyn Fn(usize, usize) -> Scalar) {
         let mut state = self.words.lock();
-        let mut changed = if state.written { usize::MAX..0 } else { 0..state.words.len() };
+        let mut changed = if state.written { std::ops::Range { start: usize::MAX, end: 0 } } else { 0..state.words.len() };
         for &(word, s) in &self.patches {
             let value = scalar_word(scalars(s.node, s.index), s.dtype);
             if state.words[word] != value {

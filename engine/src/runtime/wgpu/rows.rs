@@ -301,7 +301,8 @@ impl<'a> Rows<'a> {
             Instr::Position(i) => {
                 let u = &self.positions[*i];
                 let (index, step) = self.index(u, column, block);
-                let index = if u.pattern == Pattern::Step { format!("VU({index}) + VU(0u, 1u, 2u, 3u) * {step}") } else { format!("VU({index})") };
+                let index =
+                    if u.pattern == Pattern::Step { format!("VU({index}) + VU(0u, 1u, 2u, 3u) * {step}") } else { format!("VU({index})") };
                 Ok(match alias(f.dtypes[r])? {
                     "VU" => index,
                     a => format!("{a}({index})"),
@@ -389,7 +390,9 @@ impl<'a> Rows<'a> {
                     better = format!("({better} | is_nan({x})) & !is_nan(acc{r})");
                 }
                 let j = if self.along_columns() { "VU(4u * j) + VU(0u, 1u, 2u, 3u)" } else { "VU(j)" };
-                format!("let better{r} = {better};\n    acc{r} = select(acc{r}, {x}, better{r});\n    at{r} = select(at{r}, {j}, better{r});")
+                format!(
+                    "let better{r} = {better};\n    acc{r} = select(acc{r}, {x}, better{r});\n    at{r} = select(at{r}, {j}, better{r});"
+                )
             }
         };
         writeln!(out, "    {line}").unwrap();
@@ -416,7 +419,8 @@ impl<'a> Rows<'a> {
             v = format!("team_{name}_{w}({v}, lane)");
         }
         // Equal values in all lanes again, then another class where the result has one (an index, a sum of bool).
-        let (v, class) = if is_arg(combine) { (format!("VU({v}.at)"), "VU") } else { (format!("{}({v})", accumulator(from)?), accumulator(from)?) };
+        let (v, class) =
+            if is_arg(combine) { (format!("VU({v}.at)"), "VU") } else { (format!("{}({v})", accumulator(from)?), accumulator(from)?) };
         let v = match alias(to)? {
             "VB" => format!("{v} != {class}(0)"),
             same if same == class => v,

@@ -160,7 +160,13 @@ fn numbers(dtype: DType, bytes: &[u8]) -> Vec<f64> {
 }
 
 /// Runs kernels over values (all of them filled with data first) and reads every value back.
-fn run(runtime: &dyn Runtime, kernels: &[Kernel], values: &[(DType, usize)], alias: &[(ValueId, ValueId)], scalars: &[Scalar]) -> Vec<Vec<f64>> {
+fn run(
+    runtime: &dyn Runtime,
+    kernels: &[Kernel],
+    values: &[(DType, usize)],
+    alias: &[(ValueId, ValueId)],
+    scalars: &[Scalar],
+) -> Vec<Vec<f64>> {
     let root = |v: ValueId| alias.iter().find(|(from, _)| *from == v).map_or(v, |(_, to)| *to);
     let places: Vec<Place> = values
         .iter()
@@ -302,7 +308,10 @@ fn packed_floats_to_the_bit() {
         let rounded = |v: f32| if dtype == DType::F16 { f16::from_f32(v).to_bits() } else { bf16::from_f32(v).to_bits() };
         let all: Vec<u16> = (0..=u16::MAX).collect();
         // Around and halfway between neighbours.
-        let near: Vec<f32> = all.iter().map(|&b| f32::from_bits(value(b).to_bits().wrapping_add([0, 0xfff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001][b as usize % 7]))).collect();
+        let near: Vec<f32> = all
+            .iter()
+            .map(|&b| f32::from_bits(value(b).to_bits().wrapping_add([0, 0xfff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001][b as usize % 7])))
+            .collect();
         for gpu in gpus() {
             let mut b = Build::new(&[n], 0);
             let x = b.whole(0, dtype);
@@ -322,12 +331,21 @@ fn packed_floats_to_the_bit() {
                 let want = value(i as u16);
                 // Some drivers flush subnormal f32, which bf16 has.
                 let flushed = want.is_subnormal() && got == 0.0;
-                assert!(got == want || (got.is_nan() && want.is_nan()) || flushed, "{}: {dtype} {i:#x} is {got}, not {want}", gpu.adapter.name);
+                assert!(
+                    got == want || (got.is_nan() && want.is_nan()) || flushed,
+                    "{}: {dtype} {i:#x} is {got}, not {want}",
+                    gpu.adapter.name
+                );
             }
             for (i, got) in bytemuck::pod_collect_to_vec::<u8, u16>(&read(3)).into_iter().enumerate() {
                 let want = rounded(near[i]);
                 let flushed = near[i].is_subnormal() && got & 0x7fff == 0;
-                assert!(got == want || (near[i].is_nan() && value(got).is_nan()) || flushed, "{}: {} rounds to {got:#x}, not {want:#x}", gpu.adapter.name, near[i]);
+                assert!(
+                    got == want || (near[i].is_nan() && value(got).is_nan()) || flushed,
+                    "{}: {} rounds to {got:#x}, not {want:#x}",
+                    gpu.adapter.name,
+                    near[i]
+                );
             }
         }
     }

@@ -199,7 +199,9 @@ fn gradients_of_indexing() {
     check(&|t| t.i((&idx, &idx)));
     check(&|t| t.embedding(&idx, Some(1)));
     check(&|t| t.take(&per));
-    let both = |f: &dyn Fn(&Tensor, &Tensor) -> Result<Tensor>| assert_gradients(&[(&x, &[3, 4]), (&x[..8], &[2, 4])], |t| f(&t[0], &t[1])?.square());
+    let both = |f: &dyn Fn(&Tensor, &Tensor) -> Result<Tensor>| {
+        assert_gradients(&[(&x, &[3, 4]), (&x[..8], &[2, 4])], |t| f(&t[0], &t[1])?.square())
+    };
     let rows = ints(&[2, 0], &[2], &cpu).unwrap();
     let apart = ints(&[2, 0, 1, 1, 0, 1, 2, 0], &[2, 4], &cpu).unwrap();
     both(&|t, s| t.scatter_add(0, &per, s));

@@ -71,7 +71,15 @@ impl Tensor {
     /// # Errors
     /// As [`conv2d`](Self::conv2d).
     #[track_caller]
-    pub fn conv1d(&self, weight: &Tensor, bias: Option<&Tensor>, stride: usize, padding: usize, dilation: usize, groups: usize) -> Result<Tensor> {
+    pub fn conv1d(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        stride: usize,
+        padding: usize,
+        dilation: usize,
+        groups: usize,
+    ) -> Result<Tensor> {
         check("conv1d", self, weight, 1)?;
         batched("conv1d", self, 1, |x| {
             x.unsqueeze(2)?.conv2d(&weight.unsqueeze(2)?, bias, [1, stride], [0, padding], [1, dilation], groups)?.squeeze(2)
@@ -104,16 +112,25 @@ impl Tensor {
             let (xs, ws) = (x.shape(), weight.shape());
             if groups == 0 || geometry.stride.contains(&0) || geometry.dilation.contains(&0) {
                 let Geometry { stride, dilation, .. } = geometry;
-                return Err(Error::argument(op, format!("stride, dilation and groups must be at least 1, they are {stride:?}, {dilation:?} and {groups}")));
+                return Err(Error::argument(
+                    op,
+                    format!("stride, dilation and groups must be at least 1, they are {stride:?}, {dilation:?} and {groups}"),
+                ));
             }
             if xs[1] != ws[0] {
-                return Err(Error::argument(op, format!("weight {ws:?} takes {} input channels, but the input {xs:?} has {}", ws[0], xs[1])));
+                return Err(Error::argument(
+                    op,
+                    format!("weight {ws:?} takes {} input channels, but the input {xs:?} has {}", ws[0], xs[1]),
+                ));
             }
             let mut size = [0; 2];
             for d in 0..2 {
                 let (s, p, dil) = (geometry.stride[d], geometry.padding[d], geometry.dilation[d]);
                 if extra[d] >= s.max(dil) {
-                    return Err(Error::argument(op, format!("output padding {} must be smaller than stride {s} or dilation {dil}", extra[d])));
+                    return Err(Error::argument(
+                        op,
+                        format!("output padding {} must be smaller than stride {s} or dilation {dil}", extra[d]),
+                    ));
                 }
                 let full = xs[2 + d].saturating_sub(1) * s + dil * ws[2 + d].saturating_sub(1) + extra[d] + 1;
                 size[d] = full.checked_sub(2 * p).filter(|n| *n > 0 && xs[2 + d] > 0 && ws[2 + d] > 0).ok_or_else(|| {

@@ -30,7 +30,14 @@ impl Tensor {
     /// # Ok(()) }
     /// ```
     #[track_caller]
-    pub fn max_pool2d(&self, kernel: impl Sizes<2>, stride: impl Sizes<2>, padding: impl Sizes<2>, dilation: impl Sizes<2>, ceil_mode: bool) -> Result<Tensor> {
+    pub fn max_pool2d(
+        &self,
+        kernel: impl Sizes<2>,
+        stride: impl Sizes<2>,
+        padding: impl Sizes<2>,
+        dilation: impl Sizes<2>,
+        ceil_mode: bool,
+    ) -> Result<Tensor> {
         Ok(self.max_pool2d_with_indices(kernel, stride, padding, dilation, ceil_mode)?.0)
     }
 
@@ -66,7 +73,14 @@ impl Tensor {
     /// # Errors
     /// As [`max_pool2d`](Self::max_pool2d).
     #[track_caller]
-    pub fn max_pool1d_with_indices(&self, kernel: usize, stride: usize, padding: usize, dilation: usize, ceil_mode: bool) -> Result<(Tensor, Tensor)> {
+    pub fn max_pool1d_with_indices(
+        &self,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        dilation: usize,
+        ceil_mode: bool,
+    ) -> Result<(Tensor, Tensor)> {
         let size = rank("max_pool1d", self, 1)?;
         let windows = Windows::fit("max_pool1d", size, [1, kernel], [1, stride], [0, padding], [1, dilation], ceil_mode)?;
         let (values, indices) = self.unsqueeze(-2)?.maxima(windows)?;

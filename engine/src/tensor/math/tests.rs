@@ -11,15 +11,7 @@ fn types_promote_as_in_pytorch() -> Result<()> {
     let cpu = Device::cpu();
     let t = |dtype, shape: &[usize]| Tensor::ones(shape, (dtype, &cpu));
     use DType::*;
-    let cases = [
-        (U8, I8, I16),
-        (U8, I64, I64),
-        (Bool, I32, I32),
-        (I64, F16, F16),
-        (F16, BF16, F32),
-        (F32, F64, F64),
-        (Bool, Bool, Bool),
-    ];
+    let cases = [(U8, I8, I16), (U8, I64, I64), (Bool, I32, I32), (I64, F16, F16), (F16, BF16, F32), (F32, F64, F64), (Bool, Bool, Bool)];
     for (a, b, expected) in cases {
         assert_eq!(t(a, &[2])?.add(&t(b, &[2])?)?.dtype(), expected, "{a} + {b}");
     }

@@ -146,7 +146,10 @@ fn operands_may_be_views_and_broadcast() {
         let data = noise(2 * 6 * 3 * 8, 1);
         let x = tensor(&data, &[2, 6, 3, 8], dev)?.permute([0, 2, 1, 3])?;
         let own = x.contiguous()?;
-        let (a, b) = (x.scaled_dot_product_attention(&x, &x, None, 0.0, true, None)?, own.scaled_dot_product_attention(&own, &own, None, 0.0, true, None)?);
+        let (a, b) = (
+            x.scaled_dot_product_attention(&x, &x, None, 0.0, true, None)?,
+            own.scaled_dot_product_attention(&own, &own, None, 0.0, true, None)?,
+        );
         assert_close(&a, &b.to_vec::<f32>()?.iter().map(|&v| v as f64).collect::<Vec<_>>(), 1e-5, 1e-6);
         // One head of keys for all queries, no batch.
         let key = own.select(0, 0)?.narrow(0, 0, 1)?;
@@ -168,7 +171,9 @@ fn attention_differentiates_twice() {
 #[test]
 fn a_learned_mask_gets_its_gradient() {
     let (q, k, m) = (noise(6, 1), noise(8, 2), noise(12, 3));
-    assert_gradients(&[(&q, &[3, 2]), (&k, &[4, 2]), (&m, &[3, 4])], |x| x[0].scaled_dot_product_attention(&x[1], &x[1], Some(&x[2]), 0.0, false, None));
+    assert_gradients(&[(&q, &[3, 2]), (&k, &[4, 2]), (&m, &[3, 4])], |x| {
+        x[0].scaled_dot_product_attention(&x[1], &x[1], Some(&x[2]), 0.0, false, None)
+    });
 }
 
 #[test]
@@ -206,7 +211,8 @@ fn long_sequences_need_no_matrix_of_scores() {
 fn errors_say_what_does_not_fit() {
     let dev = &Device::cpu();
     let t = |shape: &[usize]| Tensor::ones(shape, dev).unwrap();
-    let attend = |q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, causal| q.scaled_dot_product_attention(k, v, mask, 0.0, causal, None);
+    let attend =
+        |q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, causal| q.scaled_dot_product_attention(k, v, mask, 0.0, causal, None);
     let q = t(&[2, 4, 3, 8]);
     assert!(attend(&q, &t(&[2, 4, 5, 7]), &t(&[2, 4, 5, 7]), None, false).is_err());
     assert!(attend(&q, &t(&[2, 3, 5, 8]), &t(&[2, 3, 5, 8]), None, false).is_err());

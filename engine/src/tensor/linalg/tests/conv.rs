@@ -91,9 +91,19 @@ fn a_transposed_convolution_is_the_gradient_of_the_input() {
             let g = noise(size(&out), 3);
             let mut dx = vec![0.0; size(&case.x)];
             case.each(|o, i, k| dx[i] += g[o] * w[k]);
-            let extra = |d: usize| case.x[2 + d] + 2 * case.padding[d] - case.dilation[d] * (case.w[2 + d] - 1) - 1 - (out[2 + d] - 1) * case.stride[d];
+            let extra = |d: usize| {
+                case.x[2 + d] + 2 * case.padding[d] - case.dilation[d] * (case.w[2 + d] - 1) - 1 - (out[2 + d] - 1) * case.stride[d]
+            };
             let gt = tensor(&g, &out, dev)?;
-            let y = gt.conv_transpose2d(&tensor(&w, &case.w, dev)?, None, case.stride, case.padding, [extra(0), extra(1)], case.groups, case.dilation)?;
+            let y = gt.conv_transpose2d(
+                &tensor(&w, &case.w, dev)?,
+                None,
+                case.stride,
+                case.padding,
+                [extra(0), extra(1)],
+                case.groups,
+                case.dilation,
+            )?;
             assert_eq!(y.shape(), case.x);
             assert_close(&y, &dx, 1e-4, 1e-4);
         }

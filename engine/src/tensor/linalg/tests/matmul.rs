@@ -1,9 +1,9 @@
 use super::{noise, size, tensor};
+use crate::Device;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::tensor::Tensor;
 use crate::testing::{assert_close, assert_gradients, for_each_device};
-use crate::Device;
 
 /// `[batch, m, k] x [batch, k, n]` in loops.
 fn product(a: &[f64], b: &[f64], batch: usize, m: usize, k: usize, n: usize) -> Vec<f64> {
