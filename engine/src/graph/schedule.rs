@@ -219,7 +219,7 @@ impl Scheduler<'_> {
             Kind::Map(map) => {
                 // Computing a node twice must be cheap, and so must computing it once for every place it is broadcast to.
                 let own = numel(&node.node.spec.shape);
-                let spread = rels.iter().any(|r| r.numel() > own) && !self.per_row(group, &rels);
+                let spread = rels.iter().any(|r| r.numel() > own) && !self.per_row(group, &rels) && !self.becomes_per_row(group, p, &rels);
                 if rels.len() > MAX_READS || ((rels.len() > 1 || spread) && map.cost() > 4) {
                     return None;
                 }
@@ -292,6 +292,34 @@ impl Scheduler<'_> {
     fn per_row(&self, group: &Group, rels: &[Rel]) -> bool {
         group.inner.contains(&true)
             && rels.iter().all(|r| (0..r.shape.len()).all(|d| if group.inner[d] { r.strides[d] == 0 || r.shape[d] == 1 } else { true }))
+    }
+
+    /// The node is computed from a reduction of the group's space, over the dimensions it is broadcast over: when that joins
+    /// too, the node is computed once a row.
+    fn becomes_per_row(&self, group: &Group, p: usize, rels: &[Rel]) -> bool {
+        if group.inner.contains(&true) || matches!(group.anchor, Anchor::Compute(_)) {
+            return false;
+        }
+        let follows = |dims: &[usize]| {
+            rels.iter().all(|r| (0..r.shape.len()).all(|d| r.shape[d] == 1 || dims.contains(&d) == (r.strides[d] == 0)))
+        };
+        let (mut stack, mut steps) = (vec![p], 0);
+        while let Some(n) = stack.pop() {
+            let node = &self.snapshot.nodes[n];
+            match node.op.kind() {
+                Kind::Reduce(r) => {
+                    if node.inputs[0].1.shape == group.space && follows(r.dims) {
+                        return true;
+                    }
+                }
+                Kind::Map(_) if steps < MAX_NODES => {
+                    steps += 1;
+                    stack.extend(node.inputs.iter().filter_map(|(s, _)| if let Source::Node(q) = s { Some(*q) } else { None }));
+                }
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Whether the group writes a packed type, which its kernel may only do in whole words.
