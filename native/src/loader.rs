@@ -57,7 +57,7 @@ impl<D: Dataset + 'static> Loader<D> {
     }
 }
 
-impl<'a, D: Dataset + 'static> IntoIterator for &'a Loader<D> {
+impl<D: Dataset + 'static> IntoIterator for &Loader<D> {
     type Item = Result<Batch<D::Item>>;
     type IntoIter = Prefetched<D>;
     fn into_iter(self) -> Prefetched<D> {
