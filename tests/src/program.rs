@@ -510,7 +510,7 @@ impl<'a> Run<'a> {
         let shape = self.shape(rng);
         let dtype = if rng.one_in(10) { self.dtype(rng) } else { self.types[0] };
         let (call, result, meta) = self.fresh(rng, &shape, dtype);
-        let result = result.and_then(|t| t.requires_grad_(true).map(|t| t.clone()));
+        let result = result.and_then(|t| t.requires_grad_(true).cloned());
         if let Some(v) = self.put(call + ".requires_grad_()", result, meta) {
             self.leaves.push(v);
         }
@@ -664,7 +664,7 @@ impl<'a> Run<'a> {
             match self.any(rng, |v| v.t.dtype() == DType::Bool && broadcast(v.t.shape(), a.t.shape()).is_some_and(|s| s == a.t.shape())) {
                 Some(c) => c,
                 None => {
-                    let (call, result, meta) = self.fresh(rng, &a.t.shape().to_vec(), DType::Bool);
+                    let (call, result, meta) = self.fresh(rng, a.t.shape(), DType::Bool);
                     let Some(c) = self.put(call, result, meta) else { return };
                     c
                 }
@@ -712,9 +712,9 @@ impl<'a> Run<'a> {
         let pow2 = n.log2();
         let mean = if pow2.fract() == 0.0 { Meta { quantum: m.quantum.map(|q| q + pow2 as i32), ..mean } } else { mean };
         match rng.below(13) {
-            0 | 1 | 2 if all => self.put(by("sum"), t.sum_all(), sum),
-            0 | 1 | 2 if keep => self.put(by("sum"), t.sum_keepdim(&dims), sum),
-            0 | 1 | 2 => self.put(by("sum"), t.sum(&dims), sum),
+            0..=2 if all => self.put(by("sum"), t.sum_all(), sum),
+            0..=2 if keep => self.put(by("sum"), t.sum_keepdim(&dims), sum),
+            0..=2 => self.put(by("sum"), t.sum(&dims), sum),
             3 if all => self.put(by("mean"), t.mean_all(), mean),
             3 if keep => self.put(by("mean"), t.mean_keepdim(&dims), mean),
             3 => self.put(by("mean"), t.mean(&dims), mean),

@@ -555,7 +555,7 @@ fn empty_tensors_are_tensors() {
         same("expand", &[], &[2, 0, 3], &|| e.expand([2, 0, 3])?.contiguous());
         same("to", &[], &[0, 3], &|| e.to(&Device::cpu()));
         same("slice_assign", &[-1.0, -0.875], &[2], &|| data(d, &[2])?.slice_assign(0..0, &data(d, &[0])?));
-        same("in place", &[], &[0, 3], &|| e.clone_data()?.add_(1.0).map(|t| t.clone()));
+        same("in place", &[], &[0, 3], &|| e.clone_data()?.add_(1.0).cloned());
         assert!(read(&e.mean_all()?)?[0].is_nan());
         let leaf = data(d, &[0, 3])?;
         leaf.requires_grad_(true)?;

@@ -60,7 +60,7 @@ impl Suite {
             entries: Vec<Entry>,
         }
         let manifest: Manifest = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))?;
-        if manifest.format != Json::from(1) {
+        if manifest.format != 1 {
             return Err(format!("{}: format {} is not format 1", file.display(), manifest.format));
         }
         Ok(Suite { root, entries: manifest.entries })
