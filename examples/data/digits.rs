@@ -176,7 +176,7 @@ mod tests {
             z ^ (z >> 31)
         };
         let digits = digits();
-        let mut test = Vec::new();
+        let mut test: Vec<usize> = Vec::new();
         for class in 0..CLASSES as i64 {
             let mut rows: Vec<usize> = (0..digits.len()).filter(|&i| digits.labels[i] == class).collect();
             for i in (1..rows.len()).rev() {

@@ -307,11 +307,7 @@ impl Scheduler<'_> {
         while let Some(n) = stack.pop() {
             let node = &self.snapshot.nodes[n];
             match node.op.kind() {
-                Kind::Reduce(r) => {
-                    if node.inputs[0].1.shape == group.space && follows(r.dims) {
-                        return true;
-                    }
-                }
+                Kind::Reduce(r) if node.inputs[0].1.shape == group.space && follows(r.dims) => return true,
                 Kind::Map(_) if steps < MAX_NODES => {
                     steps += 1;
                     stack.extend(node.inputs.iter().filter_map(|(s, _)| if let Source::Node(q) = s { Some(*q) } else { None }));
