@@ -23,6 +23,8 @@ pub struct Conv<const D: usize> {
     pub bias: Option<Param>,
     stride: [usize; D],
     padding: [usize; D],
+    /// Zeros added at the end of each dimension before anything else: an even kernel's `same` padding is lopsided.
+    extra: [usize; D],
     dilation: [usize; D],
     groups: usize,
 }
@@ -34,6 +36,7 @@ pub struct ConvBuilder<const D: usize> {
     kernel: [usize; D],
     stride: [usize; D],
     padding: [usize; D],
+    same: bool,
     dilation: [usize; D],
     groups: usize,
     bias: bool,
@@ -55,6 +58,7 @@ impl<const D: usize> Conv<D> {
             kernel: kernel.sizes(),
             stride: one,
             padding: [0; D],
+            same: false,
             dilation: one,
             groups: 1,
             bias: true,
@@ -62,11 +66,22 @@ impl<const D: usize> Conv<D> {
     }
 }
 
+impl<const D: usize> Conv<D> {
+    fn padded(&self, x: &Tensor) -> Result<Tensor> {
+        if self.extra == [0; D] {
+            return Ok(x.clone());
+        }
+        // Last dimension first, before and after.
+        let amounts: Vec<usize> = self.extra.iter().rev().flat_map(|&after| [0, after]).collect();
+        x.pad(&amounts, "constant", 0.0)
+    }
+}
+
 impl Conv<1> {
     /// # Errors
     /// The input's channels or size do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.conv1d(&self.weight, self.bias.as_deref(), self.stride[0], self.padding[0], self.dilation[0], self.groups)
+        self.padded(x)?.conv1d(&self.weight, self.bias.as_deref(), self.stride[0], self.padding[0], self.dilation[0], self.groups)
     }
 }
 
@@ -74,7 +89,7 @@ impl Conv<2> {
     /// # Errors
     /// The input's channels or size do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.conv2d(&self.weight, self.bias.as_deref(), self.stride, self.padding, self.dilation, self.groups)
+        self.padded(x)?.conv2d(&self.weight, self.bias.as_deref(), self.stride, self.padding, self.dilation, self.groups)
     }
 }
 
@@ -86,7 +101,13 @@ impl<const D: usize> ConvBuilder<D> {
 
     /// Zeros added on both sides.
     pub fn padding(mut self, padding: impl Sizes<D>) -> Self {
-        self.padding = padding.sizes();
+        (self.padding, self.same) = (padding.sizes(), false);
+        self
+    }
+
+    /// As many zeros as keep the size; `padding="same"`. Needs stride 1.
+    pub fn padding_same(mut self) -> Self {
+        self.same = true;
         self
     }
 
@@ -108,15 +129,26 @@ impl<const D: usize> ConvBuilder<D> {
     }
 
     /// # Errors
-    /// Channels that `groups` does not divide; a kernel, stride or dilation of 0; the device lacks the type or memory.
+    /// Channels that `groups` does not divide; a kernel, stride or dilation of 0; padding that keeps the size with a stride;
+    /// the device lacks the type or memory.
     pub fn build(self, options: impl Into<TensorOptions>) -> Result<Conv<D>> {
-        let ConvBuilder { channels: [inputs, outputs], kernel, stride, padding, dilation, groups, bias } = self;
+        let ConvBuilder { channels: [inputs, outputs], kernel, stride, mut padding, same, dilation, groups, bias } = self;
         check("Conv", [inputs, outputs], groups, &[kernel, stride, dilation])?;
+        let mut extra = [0; D];
+        if same {
+            if stride != [1; D] {
+                return Err(Error::argument("Conv", format!("padding that keeps the size needs stride 1, not {stride:?}")));
+            }
+            for d in 0..D {
+                let total = dilation[d].saturating_mul(kernel[d] - 1);
+                (padding[d], extra[d]) = (total / 2, total % 2);
+            }
+        }
         let options = options.into();
         let shape = [&[outputs, inputs / groups], &kernel[..]].concat();
         let weight = init::weight(&shape, &options)?;
         let bias = if bias { Some(init::bias(outputs, &shape, &options)?) } else { None };
-        Ok(Conv { weight, bias, stride, padding, dilation, groups })
+        Ok(Conv { weight, bias, stride, padding, extra, dilation, groups })
     }
 }
 
@@ -209,7 +241,7 @@ impl<const D: usize> ConvTransposeBuilder<D> {
     /// # Errors
     /// As [`ConvBuilder::build`].
     pub fn build(self, options: impl Into<TensorOptions>) -> Result<ConvTranspose<D>> {
-        let ConvBuilder { channels: [inputs, outputs], kernel, stride, padding, dilation, groups, bias } = self.conv;
+        let ConvBuilder { channels: [inputs, outputs], kernel, stride, padding, dilation, groups, bias, .. } = self.conv;
         check("ConvTranspose", [inputs, outputs], groups, &[kernel, stride, dilation])?;
         let options = options.into();
         let shape = [&[inputs, outputs / groups], &kernel[..]].concat();

@@ -111,18 +111,24 @@ impl AvgPool2d {
 /// Means of as many windows as it takes to get an output of a given size.
 #[derive(Module, Debug, Clone)]
 pub struct AdaptiveAvgPool2d {
-    output: [usize; 2],
+    output: [Option<usize>; 2],
 }
 
 impl AdaptiveAvgPool2d {
     pub fn new(output: impl Sizes<2>) -> AdaptiveAvgPool2d {
-        AdaptiveAvgPool2d { output: output.sizes() }
+        AdaptiveAvgPool2d { output: output.sizes().map(Some) }
+    }
+
+    /// Height and width of the output; `None` keeps the input's.
+    pub fn keeping(output: [Option<usize>; 2]) -> AdaptiveAvgPool2d {
+        AdaptiveAvgPool2d { output }
     }
 
     /// # Errors
     /// The input has fewer than three dimensions.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.adaptive_avg_pool2d(self.output)
+        let [height, width] = self.output;
+        x.adaptive_avg_pool2d([height.unwrap_or(x.size(-2)?), width.unwrap_or(x.size(-1)?)])
     }
 }
 

@@ -344,3 +344,20 @@ fn a_sequential_of_an_image_network_runs_and_names_its_layers() {
         Ok(())
     });
 }
+
+/// An even kernel needs one zero more behind than before.
+#[test]
+fn same_padding_keeps_the_size() {
+    for_each_device(|device| {
+        let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0], [1, 1, 3], device)?;
+        for (kernel, dilation, expected) in [(3, 1, [3.0, 6.0, 5.0]), (2, 1, [3.0, 5.0, 3.0]), (2, 2, [2.0, 4.0, 2.0])] {
+            let conv = Conv1d::builder(1, 1, kernel).padding_same().dilation(dilation).bias(false).build(device)?;
+            conv.weight.set(&Tensor::ones([1, 1, kernel], device)?)?;
+            assert_close(&conv.forward(&x)?, &expected, 0.0, 0.0);
+        }
+        assert!(Conv2d::builder(1, 1, 3).stride(2).padding_same().build(device).is_err());
+        let pool = AdaptiveAvgPool2d::keeping([Some(1), None]);
+        assert_eq!(pool.forward(&Tensor::ones([1, 2, 4, 5], device)?)?.shape(), [1, 2, 1, 5]);
+        Ok(())
+    });
+}

@@ -21,7 +21,10 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
         load(layer, &sample["state_dict"], &maker)?;
         layer.train(sample["training"].as_bool().unwrap_or(true));
     }
-    let inputs = maker.list(&sample["args"])?;
+    let mut inputs = maker.list(&sample["args"])?;
+    if let Some(input) = sample["kwargs"].get("input") {
+        inputs.push(maker.value(input)?);
+    }
     let result = built.forward(&inputs)?;
     let check = if sample["check"] == "shape" { Check::Shape } else { Check::Values };
     let tolerance = Tolerance::of(sample);
@@ -154,13 +157,23 @@ classes! {
     };
     Conv1d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode) |a| {
         let b = nn::Conv1d::builder(a.size("in_channels")?, a.size("out_channels")?, a.sizes::<1>("kernel_size", None)?);
-        let b = b.stride(a.sizes("stride", Some(1))?).padding(a.sizes("padding", Some(0))?).dilation(a.sizes("dilation", Some(1))?);
+        let b = b.stride(a.sizes("stride", Some(1))?).dilation(a.sizes("dilation", Some(1))?);
+        let b = match a.given("padding") {
+            Some(Value::Str(same)) if same == "same" => b.padding_same(),
+            Some(Value::Str(valid)) if valid == "valid" => b,
+            _ => b.padding(a.sizes("padding", Some(0))?),
+        };
         a.zeros_mode()?;
         b.groups(a.int("groups", 1)? as usize).bias(a.flag("bias", true)?).build(a.options()?)?
     };
     Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode) |a| {
         let b = nn::Conv2d::builder(a.size("in_channels")?, a.size("out_channels")?, a.sizes::<2>("kernel_size", None)?);
-        let b = b.stride(a.sizes("stride", Some(1))?).padding(a.sizes("padding", Some(0))?).dilation(a.sizes("dilation", Some(1))?);
+        let b = b.stride(a.sizes("stride", Some(1))?).dilation(a.sizes("dilation", Some(1))?);
+        let b = match a.given("padding") {
+            Some(Value::Str(same)) if same == "same" => b.padding_same(),
+            Some(Value::Str(valid)) if valid == "valid" => b,
+            _ => b.padding(a.sizes("padding", Some(0))?),
+        };
         a.zeros_mode()?;
         b.groups(a.int("groups", 1)? as usize).bias(a.flag("bias", true)?).build(a.options()?)?
     };
@@ -215,7 +228,10 @@ classes! {
         let pool = pool.ceil_mode(a.flag("ceil_mode", false)?).count_include_pad(a.flag("count_include_pad", true)?);
         if a.given("divisor_override").is_some() { pool.divisor_override(a.size("divisor_override")?) } else { pool }
     };
-    AdaptiveAvgPool2d(output_size) |a| nn::AdaptiveAvgPool2d::new(a.sizes::<2>("output_size", None)?);
+    AdaptiveAvgPool2d(output_size) |a| match a.given("output_size") {
+        Some(Value::List(list)) if list.len() == 2 => nn::AdaptiveAvgPool2d::keeping([usize_of(&list[0]), usize_of(&list[1])]),
+        _ => nn::AdaptiveAvgPool2d::new(a.sizes::<2>("output_size", None)?),
+    };
     CrossEntropyLoss(weight, size_average, ignore_index, reduce, reduction, label_smoothing) |a| {
         let loss = nn::CrossEntropyLoss::new().ignore_index(a.int("ignore_index", -100)?).reduction(a.reduction()?);
         let loss = loss.label_smoothing(a.float("label_smoothing", 0.0)?);
