@@ -73,7 +73,7 @@ pub(crate) struct Fused {
     pub stores: Vec<Store>,
 }
 
-/// A register written to a value; for a `per_row` register the inner strides are 0 and it is written once a row.
+/// A register written to a value: once a row or to every column, see [`Fused::once_a_row`].
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     pub reg: RegId,
@@ -86,6 +86,11 @@ impl Fused {
     }
     pub fn cols(&self) -> usize {
         self.dims[self.dims.len() - self.inner..].iter().product()
+    }
+    /// Whether a store writes one value a row: a register of the row, not repeated along the row's columns.
+    pub fn once_a_row(&self, store: &Store) -> bool {
+        let columns = self.dims.len() - self.inner..self.dims.len();
+        self.per_row[store.reg] && columns.into_iter().all(|d| store.to.strides[d] == 0 || self.dims[d] == 1)
     }
     pub fn has_reduce(&self) -> bool {
         self.instrs.iter().any(|i| matches!(i, Instr::Reduce { .. }))

@@ -143,7 +143,7 @@ impl<'a> Rows<'a> {
         this.positions.iter_mut().filter(|u| u.pattern == Pattern::Run).for_each(|u| u.pattern = Pattern::Step);
         for (i, store) in f.stores.iter().enumerate() {
             // A value per row is one element where the lanes are columns.
-            let lanes = if f.per_row[store.reg] && this.along_columns() { Lanes::One } else { s.lanes };
+            let lanes = if f.once_a_row(store) && this.along_columns() { Lanes::One } else { s.lanes };
             this.stores.push(Use::new(bindings, format!("y{i}"), &store.to, slot, &f.dims, lanes, true)?);
         }
         Ok(this)
@@ -171,7 +171,7 @@ impl<'a> Rows<'a> {
             self.row_values(&mut out, sweep, bindings, block)?;
             self.sweep(&mut out, sweep, sweep == last, bindings, block)?;
         }
-        for (s, u) in f.stores.iter().zip(&self.stores).filter(|(s, _)| f.per_row[s.reg]) {
+        for (s, u) in f.stores.iter().zip(&self.stores).filter(|(s, _)| f.once_a_row(s)) {
             out.push_str("    if (live && lane / ROWS == 0u) {\n");
             self.store(&mut out, "        ", u, &reg(s.reg), bindings, block);
             out.push_str("    }\n");
@@ -209,7 +209,7 @@ impl<'a> Rows<'a> {
                 _ => None,
             })
             .collect();
-        let stores: Vec<usize> = if last { (0..f.stores.len()).filter(|&s| !f.per_row[f.stores[s].reg]).collect() } else { Vec::new() };
+        let stores: Vec<usize> = if last { (0..f.stores.len()).filter(|&s| !f.once_a_row(&f.stores[s])).collect() } else { Vec::new() };
         if reduces.is_empty() && stores.is_empty() {
             return Ok(());
         }
@@ -343,7 +343,7 @@ impl<'a> Rows<'a> {
 
     fn is_row_store(&self, u: &Use) -> bool {
         let at: usize = u.name[1..].parse().expect("named by number");
-        self.f.per_row[self.f.stores[at].reg]
+        self.f.once_a_row(&self.f.stores[at])
     }
 
     // ---- reductions ---------------------------------------------------------------------------

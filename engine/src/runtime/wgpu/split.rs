@@ -40,7 +40,7 @@ pub(super) fn split(f: &Fused, adapter: &Adapter) -> Option<Split> {
     let splits = |(_, combine, arg): &(RegId, Combine, RegId)| {
         !matches!(combine, Combine::ArgMax | Combine::ArgMin) && f.dtypes[*arg].class() != Class::Bool && !reads_reduction(f, *arg)
     };
-    if !reduces.iter().all(splits) || f.stores.iter().any(|s| !f.per_row[s.reg]) {
+    if !reduces.iter().all(splits) || f.stores.iter().any(|s| !f.once_a_row(s)) {
         return None;
     }
     // A power of two, so that the second kernel reads in vectors.
