@@ -81,6 +81,12 @@ impl ComputePlan {
         widened + if k.store_output { 0 } else { k.output.layout.numel() * k.output.dtype.size() }
     }
 
+    /// May be worth several threads. A product of three 32 x 32 matrices, say, is not.
+    pub fn is_large(&self) -> bool {
+        let operands = self.kernel.inputs.iter().chain([&self.kernel.output]);
+        operands.map(|o| o.layout.numel()).sum::<usize>() > 4096
+    }
+
     /// The values it touches.
     pub fn values(&self) -> impl Iterator<Item = ValueId> {
         let k = &self.kernel;

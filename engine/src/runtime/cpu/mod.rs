@@ -26,6 +26,8 @@ use std::task::{Context, Poll, Waker};
 use smallvec::SmallVec;
 
 use self::compute::ComputePlan;
+pub(crate) use self::par::on_pool;
+
 use self::memory::{ALIGN, Allocation, Memory, Raw};
 use self::plan::Plan;
 use super::{Adapter, BufferId, Counters, Limits, Place, Program, ReadFuture, Runtime};
@@ -54,6 +56,8 @@ struct CpuProgram {
     jobs: Vec<Job>,
     /// The values that need memory.
     values: Vec<ValueId>,
+    /// Worth several threads.
+    large: bool,
 }
 
 impl Program for CpuProgram {
@@ -81,6 +85,29 @@ impl Program for CpuProgram {
 }
 
 impl Job {
+    fn scalars(&self) -> &[ScalarRef] {
+        match self {
+            Job::Fused(plan) => &plan.fused.scalars,
+            Job::Compute(c) => c.scalars(),
+            Job::Copy { .. } => &[],
+        }
+    }
+
+    fn epilogue_scalars(&self) -> &[ScalarRef] {
+        match self {
+            Job::Compute(c) => c.epilogue.as_ref().map_or(&[], |plan| &plan.fused.scalars),
+            _ => &[],
+        }
+    }
+
+    fn is_large(&self) -> bool {
+        match self {
+            Job::Fused(plan) => plan.fused.rows() * plan.fused.cols() >= par::WORTH,
+            Job::Compute(c) => c.is_large(),
+            Job::Copy { .. } => false,
+        }
+    }
+
     fn values(&self, out: &mut Vec<ValueId>) {
         let fused = |plan: &Plan, out: &mut Vec<ValueId>| {
             out.extend(plan.fused.inputs.iter().map(|a| a.value));
@@ -192,7 +219,8 @@ impl Runtime for Cpu {
         values.sort_unstable();
         values.dedup();
         values.retain(|&v| v != ValueId::MAX);
-        Ok(Box::new(CpuProgram { jobs, values }))
+        let large = jobs.iter().any(Job::is_large);
+        Ok(Box::new(CpuProgram { jobs, values, large }))
     }
 
     fn execute(&self, program: &dyn Program, places: &[Place], scalars: &dyn Fn(usize, usize) -> Scalar) -> Result<()> {
@@ -209,16 +237,20 @@ impl Runtime for Cpu {
                 buffers.get(v).and_then(Option::as_ref).ok_or_else(|| Error::device("cpu", format!("value {v} has no place")))?;
             buffer.raw(*offset)
         };
+        // Before any thread starts: where scalars come from may not be shared with others.
         let values = |refs: &[ScalarRef]| -> SmallVec<[Scalar; 8]> { refs.iter().map(|s| scalars(s.node, s.index)).collect() };
-        for job in &program.jobs {
-            match job {
-                Job::Fused(plan) => fused::run(plan, &raw, &values(&plan.fused.scalars))?,
-                Job::Compute(c) => {
-                    let then = c.epilogue.as_ref().map(|e| values(&e.fused.scalars)).unwrap_or_default();
-                    c.run(&self.memory, &raw, &values(c.scalars()), &then)?;
-                }
-                Job::Copy { from, to, bytes } => raw(*to)?.copy_from(raw(*from)?, *bytes)?,
-            }
+        let scalars: Vec<_> = program.jobs.iter().map(|job| (values(job.scalars()), values(job.epilogue_scalars()))).collect();
+        let run = || {
+            program.jobs.iter().zip(&scalars).try_for_each(|(job, (scalars, then))| match job {
+                Job::Fused(plan) => fused::run(plan, &raw, scalars),
+                Job::Compute(c) => c.run(&self.memory, &raw, scalars, then),
+                Job::Copy { from, to, bytes } => raw(*to)?.copy_from(raw(*from)?, *bytes),
+            })
+        };
+        if program.large {
+            par::on_pool(run)?
+        } else {
+            run()?
         }
         self.dispatches.fetch_add(program.jobs.len() as u64, Ordering::Relaxed);
         self.submits.fetch_add(1, Ordering::Relaxed);

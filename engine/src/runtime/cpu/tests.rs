@@ -529,12 +529,34 @@ fn sums_are_precise_and_do_not_depend_on_threads() {
     let exact: f64 = value.data.iter().map(|&v| v as f32 as f64).sum();
     let values = [value, zeros(1)];
     let one = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| run(&[Kernel::Fused(f.clone())], &values, &[], &[])[1][0])
+        super::par::TEST_THREADS.set(Some(threads));
+        let sum = run(&[Kernel::Fused(f.clone())], &values, &[], &[])[1][0];
+        super::par::TEST_THREADS.set(None);
+        sum
     };
     let sums = [1, 2, 5].map(one);
     assert!(sums.iter().all(|s| *s == sums[0]));
     assert!((sums[0] - exact).abs() / exact < 1e-7, "{} for {exact}", sums[0]);
+}
+
+/// As if tensors were used inside a program's own `rayon` loops: plans run under a lock, which a thread that takes up
+/// another iteration while it waits would need twice.
+#[test]
+fn plans_run_inside_the_work_of_another_pool() {
+    use rayon::prelude::*;
+    let lock = parking_lot::Mutex::new(());
+    let mut f = program(&[100_000], 1);
+    let x = f.load(0, DType::F32, &[1], 0);
+    let sum = f.reduce(Combine::Sum, x);
+    f.store_rows(sum, 1);
+    let sums: Vec<f64> = (0..64)
+        .into_par_iter()
+        .map(|_| {
+            let _held = lock.lock();
+            run(&[Kernel::Fused(f.clone())], &[f32s(vec![1.0; 100_000]), zeros(1)], &[], &[])[1][0]
+        })
+        .collect();
+    assert_eq!(sums, vec![100_000.0; 64]);
 }
 
 // ---- hand-written operators -------------------------------------------------------------------------

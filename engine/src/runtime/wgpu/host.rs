@@ -5,6 +5,7 @@ use crate::dtype::{DType, Scalar};
 use crate::error::Result;
 use crate::graph::kernel::{ComputeKernel, ValueId};
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
+use crate::runtime::cpu::on_pool;
 use crate::shape::Layout;
 
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl HostOp {
         let len = numel * dtype.size();
         let mut words = vec![0u64; len.div_ceil(8)];
         let bytes = &mut bytemuck::cast_slice_mut(&mut words)[..len];
-        op.cpu(&views, &mut CpuOut { bytes, dtype, shape: &out.layout.shape, scalars })?;
+        on_pool(|| op.cpu(&views, &mut CpuOut { bytes, dtype, shape: &out.layout.shape, scalars }))?;
         let bytes = &bytemuck::cast_slice(&words)[..len];
         Ok(if dtype == out.dtype { bytes.to_vec() } else { narrowed(out.dtype, bytes) })
     }
