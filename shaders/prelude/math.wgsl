@@ -34,7 +34,7 @@ fn log1p(x: V) -> V {
     let q = s * s;
     let near = V(2.0) * s * (V(1.0) + q * (V(0.33333333) + q * (V(0.2) + q * (V(0.14285714) + q * (V(0.11111111)
         + q * (V(0.09090909) + q * V(0.07692308)))))));
-    return select(log(V(1.0) + x), near, abs(x) < V(0.5));
+    return select(log_safe(V(1.0) + x), near, abs(x) < V(0.5));
 }
 
 // tanh through expm1: no overflow for large x, no cancellation for small.

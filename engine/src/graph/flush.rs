@@ -166,6 +166,11 @@ fn run_transfer(device: &Device, node: &Arc<Node>) -> Result<()> {
 }
 
 fn move_value(device: &Device, node: &Node, input: &Input) -> Result<Storage> {
+    // Only what the value needs: a flush of everything there could come back to this very transfer.
+    let source = &input.node;
+    if source.is_pending() {
+        source.device.graph().realize(&source.device, source)?;
+    }
     let bytes = input.node.device.graph().download(&input.node, &input.layout)?;
     let size = device.runtime().stored_bytes(node.spec.dtype, numel(&node.spec.shape));
     let buffer = device.pool().take(device, size)?;

@@ -58,7 +58,8 @@ const USUAL: [f64; 21] =
 fn values_agree_with_f64() {
     for_each_device(|dev| {
         for f in float_rows() {
-            compare(f, &USUAL, dev, 3e-6, 3e-7)?;
+            // Derivatives cancel near their zeros: what is left carries the rounding of what was subtracted.
+            compare(f, &USUAL, dev, 3e-6, if f.name.ends_with("_backward") { 1e-6 } else { 3e-7 })?;
         }
         Ok(())
     });
@@ -70,8 +71,10 @@ fn infinities_zeros_and_nan_are_right() {
     let special = [-3.5, f64::NEG_INFINITY, 0.0, 1.0, -2.5, f64::INFINITY, 0.5, f64::NAN, -0.0, -1.0, 2.5, 3.5, 1e30, -1e30];
     for_each_device(|dev| {
         for f in float_rows() {
-            let angle = ["sin", "cos", "tan"].contains(&f.name);
-            compare(f, if angle && !dev.is_cpu() { &special[..12] } else { &special }, dev, 3e-6, 3e-7)?;
+            let angle = ["sin", "cos", "tan"].contains(&f.name) && !dev.is_cpu();
+            // The square of 1e30 is infinite in f32 alone, and no result that a derivative sees is that large.
+            let huge = f.name.ends_with("_backward");
+            compare(f, if angle || huge { &special[..12] } else { &special }, dev, 3e-6, 3e-7)?;
         }
         Ok(())
     });
@@ -95,10 +98,13 @@ fn derivatives_agree_with_differences() -> Result<()> {
                 value(&operands)?.to_vec()
             };
             let (low, high) = (moved(-step)?, moved(step)?);
+            let (lower, higher) = (moved(-3.0 * step)?, moved(3.0 * step)?);
             let at = x.to_vec::<f64>()?;
             for (i, g) in grad.iter().enumerate() {
                 let slope = (high[i] - low[i]) / (2.0 * step);
-                if slope.is_finite() && slope.abs() < 1e4 {
+                // Over a jump the difference falls with the step; over a slope it stays.
+                let wider = (higher[i] - lower[i]) / (6.0 * step);
+                if slope.is_finite() && (slope - wider).abs() <= 1e-2 * slope.abs().max(1.0) {
                     assert!(
                         (g - slope).abs() <= 1e-5 * slope.abs().max(1.0),
                         "{} by operand {} at {}: {g}, difference {slope}",
