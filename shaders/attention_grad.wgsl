@@ -115,7 +115,7 @@ fn score_grad(pr: vec4<f32>, dp: vec4<f32>, r: u32, o: u32, stats: u32) -> vec4<
         return pr * (dp - delta(stats + r)) * p.scale;
     }
     let last = p.others - 1u;
-    let d = vec4<f32>(delta(stats + o), delta(stats + min(o + 1u, last)), delta(stats + min(o + 2u, last)), delta(stats + min(o + 3u, last)));
+    let d = vec4<f32>(delta(stats + min(o, last)), delta(stats + min(o + 1u, last)), delta(stats + min(o + 2u, last)), delta(stats + min(o + 3u, last)));
     return pr * (dp - d) * p.scale;
 }
 

@@ -61,12 +61,10 @@ pub fn cross_entropy_with(logits: &Tensor, target: &Tensor, weight: Option<&Tens
         return Err(Error::dtype(op, format!("needs floats, not {}", logits.dtype())));
     }
     // In f32 for f16 and bf16, rounded once at the end.
-    let wide = logits.to_dtype(accumulated(logits.dtype()))?;
     let loss = if target.dtype().is_float() {
-        probabilities(&wide, target, weight, options)?
+        probabilities(&logits.to_dtype(accumulated(logits.dtype()))?, target, weight, options)?
     } else {
-        let rows = Rows::new(op, &wide, target, weight, options.ignore_index)?;
-        indices(&rows, &wide, options)?
+        indices(Rows::new(op, logits, target, weight, options.ignore_index)?, logits, options)?
     };
     loss.to_dtype(logits.dtype())
 }
@@ -83,25 +81,27 @@ pub fn nll_loss(input: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore
         return Err(Error::dtype(op, format!("needs floats, not {}", input.dtype())));
     }
     let rows = Rows::new(op, input, target, weight, ignore_index)?;
-    let losses = rows.pick(input)?.neg()?;
+    let losses = rows.pick(&input.to_dtype(rows.dtype)?)?.neg()?;
     let losses = match rows.weights()? {
         Some(w) => losses.mul(&w)?,
         None => losses,
     };
-    rows.reduced(losses, reduction)
+    rows.reduced(losses, reduction)?.to_dtype(input.dtype())
 }
 
-/// Integer targets beside their logits: one row is the classes of one target.
+/// Integer targets beside their logits: one row is the classes of one target. Masks are made where they are used,
+/// so that they fuse and none of them is kept for the gradient.
 struct Rows {
     op: &'static str,
     /// Which dimension the classes are.
     dim: isize,
     classes: usize,
-    /// `[.., C, ..]`: not this row's class.
-    miss: Tensor,
-    /// Of the target's shape: does not count. `None` if all do.
-    ignored: Option<Tensor>,
-    /// `[C, 1..]`, as it broadcasts with the logits.
+    target: Tensor,
+    /// `[C, 1..]`: the classes' numbers, as they broadcast with the logits.
+    column: Shape,
+    /// Targets of this class do not count; `None` if there are none of them.
+    ignore: Option<i64>,
+    /// `[C, 1..]`
     weight: Option<Tensor>,
     dtype: DType,
     count: usize,
@@ -123,28 +123,34 @@ impl Rows {
         check(op, target, seen, classes, ignore)?;
         let mut column: Shape = Shape::from_elem(1, shape.len() - dim);
         column[0] = classes;
-        let index = Tensor::arange(0, classes, 1, (target.dtype(), target.device()))?.reshape(&column[..])?;
-        let miss = target.unsqueeze(dim as isize)?.ne(&index)?;
-        // Uploaded targets that never hold the ignored class need no mask.
-        let ignored = match seen {
-            Some((low, high)) if ignore < low || ignore > high => None,
-            _ => Some(target.eq(ignore)?),
-        };
+        let dtype = accumulated(logits.dtype());
         let weight = match weight {
             Some(w) if w.shape() != [classes] => {
                 return Err(Error::argument(op, format!("a weight of {:?} does not fit {classes} classes", w.shape())));
             }
-            Some(w) => Some(w.detach()?.to_dtype(logits.dtype())?.reshape(&column[..])?),
+            Some(w) => Some(w.detach()?.to_dtype(dtype)?.reshape(&column[..])?),
             None => None,
         };
-        let count = wanted.iter().product();
-        Ok(Rows { op, dim: dim as isize, classes, miss, ignored, weight, dtype: logits.dtype(), count })
+        // Uploaded targets that never hold the ignored class need no mask.
+        let ignore = seen.is_none_or(|(low, high)| (low..=high).contains(&ignore)).then_some(ignore);
+        Ok(Rows { op, dim: dim as isize, classes, target: target.snapshot()?, column, ignore, weight, dtype, count: wanted.iter().product() })
+    }
+
+    /// `[.., C, ..]`: not this row's class.
+    fn miss(&self) -> Result<Tensor> {
+        let index = Tensor::arange(0, self.classes, 1, (DType::I64, self.target.device()))?.reshape(&self.column[..])?;
+        self.target.to_dtype(DType::I64)?.unsqueeze(self.dim)?.ne(&index)
+    }
+
+    /// Of the target's shape: does not count.
+    fn ignored(&self) -> Result<Option<Tensor>> {
+        self.ignore.map(|i| self.target.eq(i)).transpose()
     }
 
     /// Each row's value at its class; 0 where the row does not count.
     fn pick(&self, values: &Tensor) -> Result<Tensor> {
-        let picked = values.masked_fill(&self.miss, 0.0)?.sum(self.dim)?;
-        match &self.ignored {
+        let picked = values.masked_fill(&self.miss()?, 0.0)?.sum(self.dim)?;
+        match &self.ignored()? {
             Some(ignored) => picked.masked_fill(ignored, 0.0),
             None => Ok(picked),
         }
@@ -153,9 +159,11 @@ impl Rows {
     /// Each row's weight; `None`: all are 1.
     fn weights(&self) -> Result<Option<Tensor>> {
         if let Some(w) = &self.weight {
-            return Ok(Some(self.pick(&w.expand(self.miss.shape())?)?));
+            let mut shape = Shape::from(self.target.shape());
+            shape.insert(self.dim as usize, self.classes);
+            return Ok(Some(self.pick(&w.expand(&shape[..])?)?));
         }
-        self.ignored.as_ref().map(|i| i.logical_not()?.to_dtype(self.dtype)).transpose()
+        self.ignored()?.map(|i| i.logical_not()?.to_dtype(self.dtype)).transpose()
     }
 
     /// What a mean divides by: the sum of the weights of the rows that count.
@@ -198,17 +206,19 @@ fn check(op: &'static str, target: &Tensor, seen: Option<(i64, i64)>, classes: u
 /// target alone: with `s` the label smoothing, `w` the row's weight and `W` the sum of all classes' weights,
 /// `dx = dy ((1 - s) w (p - onehot) + s / C (W p - weight))`, where `p` is the softmax.
 #[track_caller]
-fn indices(rows: &Rows, logits: &Tensor, options: CrossEntropy) -> Result<Tensor> {
-    let dim = rows.dim;
-    let smooth = options.label_smoothing;
+fn indices(rows: Rows, logits: &Tensor, options: CrossEntropy) -> Result<Tensor> {
+    let CrossEntropy { label_smoothing: smooth, reduction, .. } = options;
+    let (dim, dtype) = (rows.dim, rows.dtype);
     let each = smooth / rows.classes.max(1) as f64;
-    let (losses, weights, total) = autograd::no_grad(|| -> Result<_> {
-        let weights = rows.weights()?;
-        let z = logits.sub(&logits.amax_keepdim(dim)?)?;
+    let (loss, total) = autograd::no_grad(|| -> Result<_> {
+        let x = logits.to_dtype(dtype)?;
+        let z = x.sub(&x.amax_keepdim(dim)?)?;
         let log_p = z.sub(&z.exp()?.sum_keepdim(dim)?.log()?)?;
         let mut losses = rows.pick(&log_p)?.mul(smooth - 1.0)?;
-        if let (Some(w), true) = (&weights, rows.weight.is_some()) {
-            losses = losses.mul(w)?;
+        if rows.weight.is_some()
+            && let Some(w) = rows.weights()?
+        {
+            losses = losses.mul(&w)?;
         }
         if smooth > 0.0 {
             let all = match &rows.weight {
@@ -216,49 +226,47 @@ fn indices(rows: &Rows, logits: &Tensor, options: CrossEntropy) -> Result<Tensor
                 None => log_p,
             };
             let spread = all.sum(dim)?.mul(-each)?;
-            let spread = match &rows.ignored {
-                Some(i) => spread.masked_fill(i, 0.0)?,
+            losses = losses.add(&match rows.ignored()? {
+                Some(ignored) => spread.masked_fill(&ignored, 0.0)?,
                 None => spread,
-            };
-            losses = losses.add(&spread)?;
+            })?;
         }
-        let total = if options.reduction == Reduction::Mean { rows.total()? } else { None };
-        Ok((losses, weights, total))
-    })?;
-    let loss = autograd::no_grad(|| match (&total, options.reduction) {
-        (Some(total), _) => losses.sum_all()?.div(total),
-        (None, Reduction::Mean) => losses.sum_all()?.div(rows.count as f64),
-        (None, reduction) => reduced(rows.op, losses, reduction),
+        let total = if reduction == Reduction::Mean { rows.total()? } else { None };
+        let loss = match (&total, reduction) {
+            (Some(total), _) => losses.sum_all()?.div(total)?,
+            (None, Reduction::Mean) => losses.sum_all()?.div(rows.count as f64)?,
+            (None, reduction) => reduced(rows.op, losses, reduction)?,
+        };
+        Ok((loss, total))
     })?;
 
-    let (x, miss, class_weight, ignored) = (logits.snapshot()?, rows.miss.clone(), rows.weight.clone(), rows.ignored.clone());
-    let (count, reduction) = (rows.count as f64, options.reduction);
+    let logits_now = logits.snapshot()?;
     autograd::record_with(&loss, "cross_entropy", &[logits], move |dy, _| {
         // The gradient of each row's loss.
         let dy = match (&total, reduction) {
             (Some(total), _) => dy.div(total)?,
-            (None, Reduction::Mean) => dy.div(count)?,
-            _ if reduction == Reduction::None => dy.unsqueeze(dim)?,
+            (None, Reduction::Mean) => dy.div(rows.count as f64)?,
+            (None, Reduction::None) => dy.unsqueeze(dim)?,
             _ => dy.clone(),
         };
-        let p = x.softmax(dim)?;
-        let hit = miss.logical_not()?.to_dtype(x.dtype())?;
-        // (1 - s) (p - onehot), weighted by row
+        let p = logits_now.to_dtype(dtype)?.softmax(dim)?;
+        let hit = rows.miss()?.logical_not()?.to_dtype(dtype)?;
         let mut dx = p.sub(&hit)?.mul(1.0 - smooth)?;
-        if let (Some(w), true) = (&weights, class_weight.is_some()) {
+        if rows.weight.is_some()
+            && let Some(w) = rows.weights()?
+        {
             dx = dx.mul(&w.unsqueeze(dim)?)?;
         }
         if smooth > 0.0 {
-            let spread = match &class_weight {
+            dx = dx.add(&match &rows.weight {
                 Some(w) => p.mul(&w.sum_all()?)?.sub(w)?.mul(each)?,
                 None => p.mul(smooth)?.sub(each)?,
-            };
-            dx = dx.add(&spread)?;
+            })?;
         }
-        if let Some(ignored) = &ignored {
+        if let Some(ignored) = rows.ignored()? {
             dx = dx.masked_fill(&ignored.unsqueeze(dim)?, 0.0)?;
         }
-        Ok(smallvec![Some(dx.mul(&dy)?)])
+        Ok(smallvec![Some(dx.mul(&dy)?.to_dtype(logits_now.dtype())?)])
     });
     Ok(loss)
 }

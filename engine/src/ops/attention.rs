@@ -151,8 +151,8 @@ impl Compute for Attention {
         }
     }
 
-    fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        gpu::forward(&self.0, inputs)
+    fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        gpu::forward(&self.0, inputs, adapter)
     }
 
     fn strided(&self) -> u32 {
@@ -168,8 +168,8 @@ impl Compute for AttentionQueryGrad {
         }
     }
 
-    fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        gpu::query_grad(&self.0, inputs)
+    fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        gpu::query_grad(&self.0, inputs, adapter)
     }
 
     fn strided(&self) -> u32 {
@@ -185,8 +185,8 @@ impl Compute for AttentionKeyGrad {
         }
     }
 
-    fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        gpu::key_grad(&self.0, inputs)
+    fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        gpu::key_grad(&self.0, inputs, adapter)
     }
 
     fn strided(&self) -> u32 {

@@ -8,6 +8,7 @@ use crate::autograd::Ctx;
 use crate::dtype::{DType, Element};
 use crate::error::{Error, Result};
 use crate::graph::kernel::{Compute, GpuOperand, Launch, Launches, Read, Write};
+use crate::ops::fastmath::Real;
 use crate::ops::{Grads, Kind, Op, Spec};
 use crate::runtime::Adapter;
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
@@ -124,7 +125,8 @@ impl Compute for MatMul {
 
 /// A float the `gemm` crate multiplies.
 pub(crate) trait Float:
-    bytemuck::Pod
+    Real
+    + bytemuck::Pod
     + Send
     + Sync
     + Into<f64>
@@ -139,13 +141,6 @@ pub(crate) trait Float:
     const ONE: Self;
     const NEG_INFINITY: Self;
     fn from_f64(v: f64) -> Self;
-    fn exp(self) -> Self;
-    fn ln(self) -> Self;
-
-    /// `exp(x - by)` of a row; of minus infinity it is 0 whatever `by` is.
-    fn exp_minus(row: &mut [Self], by: Self) {
-        row.iter_mut().for_each(|v| *v = if *v == Self::NEG_INFINITY { Self::ZERO } else { (*v - by).exp() });
-    }
 }
 impl Float for f32 {
     const ZERO: f32 = 0.0;
@@ -154,12 +149,6 @@ impl Float for f32 {
     fn from_f64(v: f64) -> f32 {
         v as f32
     }
-    fn exp(self) -> f32 {
-        f32::exp(self)
-    }
-    fn ln(self) -> f32 {
-        f32::ln(self)
-    }
 }
 impl Float for f64 {
     const ZERO: f64 = 0.0;
@@ -167,12 +156,6 @@ impl Float for f64 {
     const NEG_INFINITY: f64 = f64::NEG_INFINITY;
     fn from_f64(v: f64) -> f64 {
         v
-    }
-    fn exp(self) -> f64 {
-        f64::exp(self)
-    }
-    fn ln(self) -> f64 {
-        f64::ln(self)
     }
 }
 

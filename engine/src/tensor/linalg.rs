@@ -186,13 +186,9 @@ fn biased(op: &'static str, y: Tensor, bias: Option<&Tensor>, fit: impl Fn(&Tens
     if bias.dtype() != like.dtype() {
         return Err(Error::dtype(op, format!("the bias is {}, the input {}", bias.dtype(), like.dtype())));
     }
-    let bias = fit(bias)?.to_dtype(y.dtype())?;
-    let shape = Shape::from(y.shape());
-    let sum = y.add(&bias)?;
-    if sum.shape() != &shape[..] {
-        return Err(Error::argument(op, format!("a bias of {:?} does not fit a result of {shape:?}", bias.shape())));
-    }
-    sum.to_dtype(like.dtype())
+    let unfit = |_| Error::argument(op, format!("a bias of {:?} does not fit a result of {:?}", bias.shape(), y.shape()));
+    let bias = fit(bias)?.to_dtype(y.dtype())?.expand(y.shape()).map_err(unfit)?;
+    y.add(&bias)?.to_dtype(like.dtype())
 }
 
 #[track_caller]

@@ -106,6 +106,17 @@ fn take<'a, T>(rest: &mut &'a mut [T], n: usize) -> &'a mut [T] {
     head
 }
 
+/// Combines a row in 16 lanes, which become vector registers, then the lanes in order.
+fn lanes<T: Float>(row: &[T], start: T, f: impl Fn(T, T) -> T) -> T {
+    let mut all = [start; 16];
+    let chunks = row.chunks_exact(16);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        all.iter_mut().zip(chunk).for_each(|(a, &v)| *a = f(*a, v));
+    }
+    rest.iter().chain(&all[1..]).fold(all[0], |a, &v| f(a, v))
+}
+
 pub(super) fn forward<T: Float>(scores: &Scores, x: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
     let a = Inputs::<T>::new(scores, x, 3)?;
     let z = a.z;
@@ -130,18 +141,18 @@ pub(super) fn forward<T: Float>(scores: &Scores, x: &[CpuIn<'_>], out: &mut CpuO
             let tile = &mut tile[..rows * cols];
             a.scores(b, h, row, rows, col, cols, tile);
             for (i, line) in tile.chunks_mut(cols).enumerate() {
-                let max = line.iter().fold(most[i], |m, &s| if s > m { s } else { m });
+                let max = lanes(line, most[i], |m, s| if s > m { s } else { m });
                 if max == T::NEG_INFINITY {
                     // Nothing seen so far, unless it is not a number.
-                    line.iter_mut().for_each(|s| *s = if *s == T::NEG_INFINITY { T::ZERO } else { *s });
+                    line.iter_mut().for_each(|s| *s = s.exp());
                 } else {
                     let down = (most[i] - max).exp();
                     most[i] = max;
                     sums[i] = sums[i] * down;
                     y[i * z.e..][..z.e].iter_mut().for_each(|v| *v = *v * down);
-                    T::exp_minus(line, max);
+                    line.iter_mut().for_each(|s| *s = (*s - max).exp());
                 }
-                sums[i] += line.iter().fold(T::ZERO, |t, &s| t + s);
+                sums[i] += lanes(line, T::ZERO, |t, s| t + s);
             }
             gemm(rows, z.e, cols, Matrix::rows(tile, cols), a.v.matrix(b, group, col), y, z.e, true, false);
         }
@@ -151,7 +162,7 @@ pub(super) fn forward<T: Float>(scores: &Scores, x: &[CpuIn<'_>], out: &mut CpuO
             }
             let by = T::ONE / sums[i];
             y[i * z.e..][..z.e].iter_mut().for_each(|v| *v = *v * by);
-            sums[i] = most[i] + sums[i].ln();
+            sums[i] = most[i] + sums[i].log();
         }
         Ok(())
     })
@@ -177,7 +188,8 @@ impl<'a, T: Float> Backward<'a, T> {
         self.a.scores(b, h, row, rows, col, cols, p);
         gemm(rows, cols, z.e, self.dy.matrix(b, h, row), self.a.v.matrix(b, group, col).t(), ds, cols, false, false);
         for (i, (p, ds)) in p.chunks_mut(cols).zip(ds.chunks_mut(cols)).take(rows).enumerate() {
-            T::exp_minus(p, self.sums.get(b, h, row + i, 0));
+            let sum = self.sums.get(b, h, row + i, 0);
+            p.iter_mut().for_each(|p| *p = (*p - sum).exp());
             let delta = self.delta.get(b, h, row + i, 0);
             ds.iter_mut().zip(p).for_each(|(d, p)| *d = *p * (*d - delta) * self.a.scale);
         }

@@ -1,8 +1,10 @@
-//! Attention on a GPU: see `shaders/attention.wgsl` and `shaders/attention_grad.wgsl`.
+//! Attention on a GPU: see `shaders/attention.wgsl` and `shaders/attention_grad.wgsl`, and their twins for hardware,
+//! `attention_shared.wgsl` and `attention_grad_shared.wgsl`.
 
 use super::{Scores, Sizes};
 use crate::graph::kernel::{GpuOperand, Launch, Launches, Read, Write};
 use crate::ops::spread;
+use crate::runtime::Adapter;
 use crate::shape::Layout;
 
 /// Where an operand `[B, H, L, D]` begins, and its strides, as `Params` want them.
@@ -17,34 +19,41 @@ fn vectors(layout: &Layout) -> bool {
     layout.shape[3] % 4 == 0 && s[3] == 1 && layout.offset % 4 == 0 && s[..3].iter().all(|s| s % 4 == 0)
 }
 
-/// Room for a row in private memory, in 4-vectors: three classes, or `None` for what does not fit.
-fn room(features: usize) -> Option<u32> {
-    [16, 32, 64].into_iter().find(|&r| features <= 4 * r as usize)
+/// Room for a row in private memory: three classes, in 4-vectors or blocks of 64; `None` for what does not fit.
+fn room(features: usize, unit: usize) -> Option<u32> {
+    [64, 128, 256].into_iter().find(|&r| features <= r).map(|r| (r / unit) as u32)
 }
 
-pub(super) fn forward(scores: &Scores, x: &[GpuOperand<'_>]) -> Option<Launches> {
+/// How the result's rows are cut: rows of a tile, and the grid, where a tile is a thread or a workgroup.
+fn grid(adapter: &Adapter, heads: usize, rows: usize) -> (usize, usize, [u32; 3]) {
+    let per_tile = if adapter.software { 4 } else { 64 };
+    let tiles = rows.div_ceil(per_tile);
+    let all = heads * tiles;
+    let [x, y] = spread(if adapter.software { all.div_ceil(64) } else { all });
+    (tiles, all, [x as u32, y as u32, 1])
+}
+
+pub(super) fn forward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter) -> Option<Launches> {
     let [q, k, v] = [x[0].layout, x[1].layout, x[2].layout];
     let z = Sizes::new(&q.shape, &k.shape, &v.shape)?;
     let mask = x.get(3);
     let (qk4, v4) = (vectors(q) && vectors(k), vectors(v));
-    let tiles_l = z.l.div_ceil(4);
-    let tiles = z.b * z.h * tiles_l;
+    let (tiles_l, tiles, groups) = grid(adapter, z.b * z.h, z.l);
     let mut params: Vec<u32> = [tiles, tiles_l, z.h, z.h / z.g, z.l, z.s, z.d, z.e].map(|n| n as u32).into();
     for operand in [q, k, v] {
         params.extend(strides(operand));
     }
     params.extend(mask.map_or([0; 5], |m| strides(m.layout)));
     params.extend([(scores.scale as f32).to_bits(), (z.b * z.h * z.l * z.e) as u32]);
-    let [gx, gy] = spread(tiles.div_ceil(64));
+    let mut consts = vec![("CAUSAL", scores.causal as u32), ("MASK", mask.is_some() as u32), ("V4", v4 as u32)];
+    if adapter.software {
+        consts.extend([("E4", room(z.e, 4)?), ("QK4", qk4 as u32)]);
+    } else {
+        consts.push(("WIDE", room(z.e, 64)?));
+    }
     let launch = Launch {
-        shader: "attention",
-        consts: vec![
-            ("E4", room(z.e)?),
-            ("CAUSAL", scores.causal as u32),
-            ("MASK", mask.is_some() as u32),
-            ("QK4", qk4 as u32),
-            ("V4", v4 as u32),
-        ],
+        shader: if adapter.software { "attention" } else { "attention_shared" },
+        consts,
         reads: vec![
             Read { vec4: qk4, ..Read::input("query", 0) },
             Read { vec4: qk4, ..Read::input("key", 1) },
@@ -55,20 +64,20 @@ pub(super) fn forward(scores: &Scores, x: &[GpuOperand<'_>]) -> Option<Launches>
         write: Write::Output,
         params,
         patches: vec![],
-        groups: [gx as u32, gy as u32, 1],
+        groups,
     };
     Some(Launches { launches: vec![launch], scratch: vec![] })
 }
 
-pub(super) fn query_grad(scores: &Scores, x: &[GpuOperand<'_>]) -> Option<Launches> {
-    backward(scores, x, false)
+pub(super) fn query_grad(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter) -> Option<Launches> {
+    backward(scores, x, adapter, false)
 }
 
-pub(super) fn key_grad(scores: &Scores, x: &[GpuOperand<'_>]) -> Option<Launches> {
-    backward(scores, x, true)
+pub(super) fn key_grad(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter) -> Option<Launches> {
+    backward(scores, x, adapter, true)
 }
 
-fn backward(scores: &Scores, x: &[GpuOperand<'_>], keys: bool) -> Option<Launches> {
+fn backward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter, keys: bool) -> Option<Launches> {
     let z = Sizes::new(&x[0].layout.shape, &x[1].layout.shape, &x[2].layout.shape)?;
     let mask = x.get(6);
     // (query, dy) and (key, value): the own side and the other one.
@@ -76,8 +85,7 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], keys: bool) -> Option<Launche
     let group = z.h / z.g;
     let (heads, n, others) = if keys { (z.g, z.s, z.l) } else { (z.h, z.l, z.s) };
     let (times, divide, repeat) = if keys { (group, 1, group) } else { (1, group, 1) };
-    let tiles_n = n.div_ceil(4);
-    let tiles = z.b * heads * tiles_n;
+    let (tiles_n, tiles, groups) = grid(adapter, z.b * heads, n);
     let vec4 = (0..4).all(|i| vectors(x[i].layout));
     let mut params: Vec<u32> = [tiles, tiles_n, heads, times, divide, repeat, n, others, z.h, z.l, z.d, z.e].map(|n| n as u32).into();
     for i in own.into_iter().chain(other) {
@@ -86,16 +94,19 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], keys: bool) -> Option<Launche
     params.extend(mask.map_or([0; 5], |m| strides(m.layout)));
     params.extend([(scores.scale as f32).to_bits(), (z.b * z.g * z.s * z.d) as u32]);
     let read = |name: &'static str, i: usize| Read { vec4, ..Read::input(name, i) };
-    let [gx, gy] = spread(tiles.div_ceil(64));
-    let (d4, e4) = (room(z.d)?, room(z.e)?);
+    let ((shader, unit), [d, e]) = match adapter.software {
+        true => (("attention_grad", 4), ["D4", "E4"]),
+        false => (("attention_grad_shared", 64), ["D64", "E64"]),
+    };
+    let (room_d, room_e) = (room(z.d, unit)?, room(z.e, unit)?);
     let launch = |first: bool, second: bool| Launch {
-        shader: "attention_grad",
+        shader,
         consts: vec![
             ("KEYS", keys as u32),
             ("FIRST", first as u32),
             ("SECOND", second as u32),
-            ("D4", d4),
-            ("E4", e4),
+            (d, room_d),
+            (e, room_e),
             ("CAUSAL", scores.causal as u32),
             ("MASK", mask.is_some() as u32),
             ("VEC4", vec4 as u32),
@@ -112,11 +123,11 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], keys: bool) -> Option<Launche
         write: Write::Output,
         params: params.clone(),
         patches: vec![],
-        groups: [gx as u32, gy as u32, 1],
+        groups,
     };
     let launches = match keys {
         false => vec![launch(true, false)],
-        true if d4 + e4 <= 64 => vec![launch(true, true)],
+        true if room_d as usize + room_e as usize <= 256 / unit => vec![launch(true, true)],
         true => vec![launch(true, false), launch(false, true)],
     };
     Some(Launches { launches, scratch: vec![] })

@@ -27,6 +27,14 @@ fn check(op: &'static str, x: &Tensor, w: &Tensor, spatial: usize) -> Result<()>
     Ok(())
 }
 
+/// A bias of as many elements as there are channels, one to a plane.
+fn channels(count: usize) -> impl Fn(&Tensor) -> Result<Tensor> {
+    move |b| match b.shape() {
+        [n] if *n == count => b.reshape([count, 1, 1]),
+        other => Err(Error::argument("conv", format!("a bias of {other:?} does not fit {count} channels"))),
+    }
+}
+
 /// Convolutions.
 impl Tensor {
     /// Correlates images with kernels.
@@ -61,7 +69,7 @@ impl Tensor {
         let geometry = Geometry { stride: stride.sizes(), padding: padding.sizes(), dilation: dilation.sizes(), groups };
         batched("conv2d", self, 2, |x| {
             let y = Tensor::apply(Conv2d(geometry), &[x, weight])?;
-            biased("conv2d", y, bias, |b| b.reshape([b.numel(), 1, 1]), self)
+            biased("conv2d", y, bias, channels(weight.shape()[0]), self)
         })
     }
 
@@ -138,7 +146,7 @@ impl Tensor {
                 })?;
             }
             let y = Tensor::apply(Conv2dInputGrad { geometry, size }, &[x, weight])?;
-            biased(op, y, bias, |b| b.reshape([b.numel(), 1, 1]), self)
+            biased(op, y, bias, channels(weight.shape()[1] * groups), self)
         })
     }
 
