@@ -140,23 +140,16 @@ pub(crate) trait Float:
     const ZERO: Self;
     const ONE: Self;
     const NEG_INFINITY: Self;
-    fn from_f64(v: f64) -> Self;
 }
 impl Float for f32 {
     const ZERO: f32 = 0.0;
     const ONE: f32 = 1.0;
     const NEG_INFINITY: f32 = f32::NEG_INFINITY;
-    fn from_f64(v: f64) -> f32 {
-        v as f32
-    }
 }
 impl Float for f64 {
     const ZERO: f64 = 0.0;
     const ONE: f64 = 1.0;
     const NEG_INFINITY: f64 = f64::NEG_INFINITY;
-    fn from_f64(v: f64) -> f64 {
-        v
-    }
 }
 
 /// A matrix in memory: element `(r, c)` at `data[at + r * row + c * col]`.
@@ -400,8 +393,28 @@ impl Product {
         (dims.len() <= 4).then_some(())
     }
 
+    /// Cuts a long sum with a small result into pieces, which become the first batch dimension: more tiles to work on
+    /// at a time. Gives their number; 1: not cut. It follows from the sizes alone, so bits do not depend on the machine's state.
+    fn cut(&mut self, adapter: &Adapter) -> usize {
+        let (tile, wanted) = if adapter.software { (8, 512) } else { (64, 128) };
+        let batch: usize = self.batch.iter().product();
+        let tiles = self.m.div_ceil(tile) * self.n.div_ceil(tile) * batch;
+        let worth = |p: usize| self.k % (4 * p) == 0 && self.k / p >= 256 && tiles * p <= 2 * wanted;
+        let pieces = [32, 16, 8, 4, 2].into_iter().find(|&p| worth(p)).unwrap_or(1);
+        if pieces == 1 || tiles >= wanted || self.batch.len() == 4 {
+            return 1;
+        }
+        self.k /= pieces;
+        self.batch.insert(0, pieces);
+        self.a.batch.insert(0, self.a.col * self.k as isize);
+        self.b.batch.insert(0, self.b.row * self.k as isize);
+        pieces
+    }
+
     pub fn launches(mut self, adapter: &Adapter, int: bool) -> Option<Launches> {
         self.collapse()?;
+        let whole = self.m * self.n * self.batch.iter().product::<usize>();
+        let pieces = if int || whole == 0 { 1 } else { self.cut(adapter) };
         let (m, n, k) = (self.m, self.n, self.k);
         let (a, b) = (&self.a, &self.b);
         let registers = adapter.software;
@@ -443,7 +456,11 @@ impl Product {
                 shader,
                 consts: consts.clone(),
                 reads: if int { vec![Read::input("a", a.input), Read::input("b", b.input)] } else { reads.clone() },
-                write: if out4 && !int { Write::Output4 } else { Write::Output },
+                write: match (pieces, out4 && !int) {
+                    (2.., _) => Write::Scratch(0),
+                    (_, true) => Write::Output4,
+                    (_, false) => Write::Output,
+                },
                 params,
                 patches: vec![],
                 groups: groups.map(|g| g as u32),
@@ -468,7 +485,25 @@ impl Product {
                 }
             }
         }
-        Some(Launches { launches, scratch: vec![] })
+        if pieces == 1 {
+            return Some(Launches { launches, scratch: vec![] });
+        }
+        launches.push(sum_pieces(whole, pieces));
+        Some(Launches { launches, scratch: vec![pieces * whole] })
+    }
+}
+
+/// Adds up `pieces` results of `len` elements that lie in scratch 0.
+pub(crate) fn sum_pieces(len: usize, pieces: usize) -> Launch {
+    let [x, y] = spread(len.div_ceil(64));
+    Launch {
+        shader: "sum_pieces",
+        consts: vec![],
+        reads: vec![Read::scratch("part", 0)],
+        write: Write::Output,
+        params: vec![len as u32, pieces as u32],
+        patches: vec![],
+        groups: [x as u32, y as u32, 1],
     }
 }
 

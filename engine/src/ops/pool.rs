@@ -364,7 +364,7 @@ fn mean<T: Float>(a: &Average, x: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()
                 for y in ys.clone() {
                     plane[y * w..][xs.clone()].iter().for_each(|v| sum += *v);
                 }
-                *y = sum / T::from_f64(a.divisor(oy, ox, [h, w]));
+                *y = sum / T::constant(a.divisor(oy, ox, [h, w]));
             }
         }
         Ok(())
@@ -380,7 +380,7 @@ fn mean_grad<T: Float>(a: &Average, size: [usize; 2], dy: &CpuIn<'_>, out: &mut 
         dx.fill(T::ZERO);
         for oy in 0..oh {
             for ox in 0..ow {
-                let g = data[(i * oh + oy) * ow + ox] / T::from_f64(a.divisor(oy, ox, size));
+                let g = data[(i * oh + oy) * ow + ox] / T::constant(a.divisor(oy, ox, size));
                 let xs = a.windows.range(1, ox, w);
                 for y in a.windows.range(0, oy, h) {
                     dx[y * w..][xs.clone()].iter_mut().for_each(|v| *v += g);

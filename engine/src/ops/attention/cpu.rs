@@ -63,7 +63,7 @@ impl<'a, T: Float> Inputs<'a, T> {
             v: Heads::new(&x[2]),
             mask,
             causal: scores.causal,
-            scale: T::from_f64(scores.scale),
+            scale: T::constant(scores.scale),
         })
     }
 

@@ -2,8 +2,8 @@
 //! `shaders/conv_registers.wgsl`.
 
 use super::Geometry;
-use crate::graph::kernel::{Launch, Launches, Read, Source, Write};
-use crate::ops::{Product, Side, spread};
+use crate::graph::kernel::{Launch, Launches, Read, Write};
+use crate::ops::{Product, Side, spread, sum_pieces};
 use crate::runtime::Adapter;
 
 /// The largest dispatch in one direction.
@@ -242,15 +242,6 @@ pub(super) fn weight_grad(g: &Geometry, x: &[usize], dy: &[usize], dw: &[usize],
         along_k: true,
     };
     let mut launches = job.launches(adapter, |_| Write::Scratch(0));
-    let [gx, gy] = spread(len.div_ceil(64));
-    launches.push(Launch {
-        shader: "sum_pieces",
-        consts: vec![],
-        reads: vec![Read { name: "part", from: Source::Scratch(0), vec4: false }],
-        write: Write::Output,
-        params: vec![len as u32, pieces as u32],
-        patches: vec![],
-        groups: [gx as u32, gy as u32, 1],
-    });
+    launches.push(sum_pieces(len, pieces));
     Some(Launches { launches, scratch: vec![pieces * len] })
 }

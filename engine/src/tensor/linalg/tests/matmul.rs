@@ -43,6 +43,22 @@ fn every_layout_multiplies_alike() {
     });
 }
 
+/// The sum is cut into pieces, with and without 4-vectors.
+#[test]
+fn long_sums_with_small_results() {
+    for_each_device(|dev| {
+        for (m, k, n) in [(8, 4096, 12), (5, 2048, 7), (3, 3001, 2)] {
+            let (a, b) = (noise(m * k, 1), noise(k * n, 2));
+            let want = product(&a, &b, 1, m, k, n);
+            let y = tensor(&a, &[m, k], dev)?.matmul(&tensor(&b, &[k, n], dev)?)?.add(1.0)?;
+            assert_close(&y, &want.iter().map(|v| v + 1.0).collect::<Vec<_>>(), 1e-5, 1e-4);
+            let turned = tensor(&transposed(&a, m, k), &[k, m], dev)?.t()?;
+            assert_close(&turned.matmul(&tensor(&b, &[k, n], dev)?)?, &want, 1e-5, 1e-4);
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn views_with_offsets_steps_and_flips_are_read_in_place() {
     for_each_device(|dev| {
