@@ -133,7 +133,17 @@ impl Rows {
         };
         // Uploaded targets that never hold the ignored class need no mask.
         let ignore = seen.is_none_or(|(low, high)| (low..=high).contains(&ignore)).then_some(ignore);
-        Ok(Rows { op, dim: dim as isize, classes, target: target.snapshot()?, column, ignore, weight, dtype, count: wanted.iter().product() })
+        Ok(Rows {
+            op,
+            dim: dim as isize,
+            classes,
+            target: target.snapshot()?,
+            column,
+            ignore,
+            weight,
+            dtype,
+            count: wanted.iter().product(),
+        })
     }
 
     /// `[.., C, ..]`: not this row's class.
