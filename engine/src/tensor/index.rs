@@ -214,35 +214,13 @@ impl Tensor {
         Ok(self)
     }
 
-    /// A mask has the sizes of the dimensions it stands for.
-    fn check_masks(&self, args: &[IndexArg]) -> Result<()> {
-        let width = |arg: &IndexArg| match arg {
+    fn parse(&self, args: Vec<IndexArg>) -> Result<Parsed> {
+        let takes = |a: &IndexArg| match a {
             IndexArg::Ellipsis | IndexArg::NewAxis => 0,
-            IndexArg::Tensor(mask) if mask.dtype() == DType::Bool => mask.rank(),
+            IndexArg::Tensor(t) if t.dtype() == DType::Bool => t.rank(),
             _ => 1,
         };
-        let used: usize = args.iter().map(width).sum();
-        let mut at = 0;
-        for arg in args {
-            if let IndexArg::Tensor(mask) = arg
-                && mask.dtype() == DType::Bool
-                && self.shape().get(at..at + mask.rank()).is_some_and(|sizes| sizes != mask.shape())
-            {
-                return Err(Error::index(
-                    "index",
-                    format!("a mask of shape {:?} for dimension {at} on of {:?}", mask.shape(), self.shape()),
-                ));
-            }
-            at += if matches!(arg, IndexArg::Ellipsis) { self.rank().saturating_sub(used) } else { width(arg) };
-        }
-        Ok(())
-    }
-
-    fn parse(&self, args: Vec<IndexArg>) -> Result<Parsed> {
-        self.check_masks(&args)?;
-        let args = args.into_iter().map(expand_mask).collect::<Result<Vec<_>>>()?;
-        let args: Vec<IndexArg> = args.into_iter().flatten().collect();
-        let used = args.iter().filter(|a| !matches!(a, IndexArg::Ellipsis | IndexArg::NewAxis)).count();
+        let used: usize = args.iter().map(takes).sum();
         let ellipses = args.iter().filter(|a| matches!(a, IndexArg::Ellipsis)).count();
         if used > self.rank() || ellipses > 1 {
             let what = if ellipses > 1 { "has more than one ellipsis".into() } else { format!("names {used} dimensions") };
@@ -250,12 +228,15 @@ impl Tensor {
         }
         let left = self.rank() - used;
         let whole = || IndexArg::from(..);
-        let mut full = Vec::new();
+        let (mut full, mut dim) = (Vec::new(), 0);
         for arg in args {
+            let takes = if matches!(arg, IndexArg::Ellipsis) { left } else { takes(&arg) };
             match arg {
                 IndexArg::Ellipsis => full.extend((0..left).map(|_| whole())),
+                IndexArg::Tensor(mask) if mask.dtype() == DType::Bool => full.extend(places(&mask, dim, &self.shape()[dim..dim + takes])?),
                 other => full.push(other),
             }
+            dim += takes;
         }
         if ellipses == 0 {
             full.extend((0..left).map(|_| whole()));
@@ -294,7 +275,7 @@ impl Tensor {
                     picks.push(None);
                 }
                 IndexArg::Tensor(t) => {
-                    picks.push(Some(wrapped(&t, dim as usize, size as usize)?));
+                    picks.push(Some(wrapped("index", &t, dim as usize, size as usize)?));
                     at += 1;
                 }
                 IndexArg::Ellipsis => {}
@@ -305,23 +286,22 @@ impl Tensor {
     }
 }
 
-/// A mask as the positions where it is true, one tensor a dimension.
-fn expand_mask(arg: IndexArg) -> Result<Vec<IndexArg>> {
-    match arg {
-        IndexArg::Tensor(mask) if mask.dtype() == DType::Bool => {
-            let at = mask.nonzero()?;
-            (0..mask.rank() as isize).map(|d| Ok(IndexArg::Tensor(at.select(1, d)?))).collect()
-        }
-        other => Ok(vec![other]),
+/// A mask over dimensions of sizes `shape` as the positions where it is true, one tensor a dimension.
+fn places(mask: &Tensor, dim: usize, shape: &[usize]) -> Result<Vec<IndexArg>> {
+    if mask.shape() != shape {
+        let message = format!("a mask of {:?} does not fit the sizes {shape:?} from dimension {dim} on", mask.shape());
+        return Err(Error::index("index", message));
     }
+    let at = mask.nonzero()?;
+    (0..mask.rank() as isize).map(|d| Ok(IndexArg::Tensor(at.select(1, d)?))).collect()
 }
 
 /// Negative indices count from the end.
-fn wrapped(index: &Tensor, dim: usize, size: usize) -> Result<Tensor> {
+pub(super) fn wrapped(op: &'static str, index: &Tensor, dim: usize, size: usize) -> Result<Tensor> {
     if !index.dtype().is_int() {
-        return Err(Error::dtype("index", format!("indices have to be integers or bools, not {}", index.dtype())));
+        return Err(Error::dtype(op, format!("indices have to be integers or bools, not {}", index.dtype())));
     }
-    let outside = |i: i64| Error::index("index", format!("index {i} is out of range for dimension {dim} of size {size}"));
+    let outside = |i: i64| Error::index(op, format!("index {i} is out of range for dimension {dim} of size {size}"));
     if let Some((low, high)) = index.known_range(true) {
         let n = size as i64;
         if high >= n || low < -n {

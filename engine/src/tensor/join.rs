@@ -46,10 +46,13 @@ impl Tensor {
         if parts.len() == 1 {
             return parts[0].copied();
         }
-        checked_numel("cat", &shape)?;
+        let total = checked_numel("cat", &shape)?;
         let whole = Layout::contiguous(&shape);
         let starts: Vec<usize> = parts.iter().scan(0, |at, t| Some(std::mem::replace(at, *at + t.shape()[d]))).collect();
         let out = autograd::no_grad(|| {
+            if total == 0 {
+                return Tensor::zeros(&shape, (dtype, &device));
+            }
             let empty = Tensor::compute(Arc::new(ops::Uninit { spec: Spec::new(dtype, &shape) }), &[], &device)?;
             parts.iter().zip(&starts).try_fold(empty, |out, (t, &start)| out.assign_region(&whole.slice(d, start, t.shape()[d], 1), t))
         })?;
@@ -99,8 +102,8 @@ impl Tensor {
 /// Growing.
 impl Tensor {
     /// Elements added before and after each dimension: `[left, right]` of the last dimension first, then of the one
-    /// before it, as in PyTorch. Modes: `constant` (filled with `value`; negative amounts crop), `reflect`,
-    /// `replicate`, `circular`.
+    /// before it, as in PyTorch; negative amounts crop. Modes: `constant` (filled with `value`), `reflect`, `replicate`,
+    /// `circular`.
     ///
     /// # Errors
     /// An odd number of amounts, more than there are dimensions, or more padding than a mode can give.
@@ -125,11 +128,14 @@ impl Tensor {
                 "circular" => size,
                 _ => return Err(Error::argument("pad", format!("mode '{mode}' is none of constant, reflect, replicate, circular"))),
             };
-            let fits = |n: isize| usize::try_from(n).ok().filter(|&n| n <= most);
-            let (Some(left), Some(right)) = (fits(left), fits(right)) else {
-                return Err(unfit(format!("{mode} takes 0 to {most} for dimension {d}")));
-            };
-            out = out.pad_from_itself(d as isize, size, left, right, mode)?;
+            let (more, fewer) = ([left.max(0) as usize, right.max(0) as usize], [left.min(0).unsigned_abs(), right.min(0).unsigned_abs()]);
+            if more.iter().any(|&n| n > most) {
+                return Err(unfit(format!("{mode} takes at most {most} for dimension {d}")));
+            }
+            out = out.pad_from_itself(d as isize, size, more[0], more[1], mode)?;
+            let kept = out.shape()[d].checked_sub(fewer[0]).and_then(|n| n.checked_sub(fewer[1]));
+            let kept = kept.ok_or_else(|| unfit(format!("dimension {d} would get a negative size")))?;
+            out = out.narrow(d as isize, fewer[0], kept)?;
         }
         Ok(out)
     }
@@ -186,6 +192,9 @@ impl Tensor {
     #[track_caller]
     pub fn roll(&self, shifts: impl Dims, dims: impl Dims) -> Result<Tensor> {
         let shifts = shifts.written().unwrap_or_default();
+        if shifts.is_empty() {
+            return Err(Error::argument("roll", "needs a shift"));
+        }
         if dims.written().is_some_and(|d| d.is_empty()) && shifts.len() == 1 {
             return self.flatten(0, -1)?.roll(shifts, 0isize)?.reshape(self.shape());
         }

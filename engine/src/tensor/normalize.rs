@@ -9,6 +9,7 @@ use smallvec::{SmallVec, smallvec};
 use super::Tensor;
 use super::dims::{Dims, resolve_reduced};
 use crate::autograd::{self, Edge};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::shape::{Shape, dim_index};
 
@@ -73,10 +74,10 @@ impl Tensor {
         })
     }
 
-    /// `log(sum(exp(x)))` along `dims`, without overflow.
+    /// `log(sum(exp(x)))` along `dims`, without overflow; integers convert to `f32`.
     ///
     /// # Errors
-    /// A dimension out of range or named twice; integers.
+    /// A dimension out of range or named twice.
     #[track_caller]
     pub fn logsumexp(&self, dims: impl Dims) -> Result<Tensor> {
         let reduced = resolve_reduced("logsumexp", &dims, self.rank())?;
@@ -86,10 +87,12 @@ impl Tensor {
     /// [`logsumexp`](Self::logsumexp) with the reduced dimensions kept.
     ///
     /// # Errors
-    /// A dimension out of range or named twice; integers.
+    /// A dimension out of range or named twice.
     #[track_caller]
     pub fn logsumexp_keepdim(&self, dims: impl Dims) -> Result<Tensor> {
-        self.expect_float("logsumexp")?;
+        if !self.dtype().is_float() {
+            return self.to_dtype(DType::F32)?.logsumexp_keepdim(dims);
+        }
         let dims = resolve_reduced("logsumexp", &dims, self.rank())?;
         if self.numel() == 0 {
             return self.exp()?.sum_keepdim(&dims)?.log();
@@ -147,10 +150,13 @@ impl Tensor {
         let &[n, channels, ..] = self.shape() else {
             return Err(Error::argument("group_norm", format!("{:?} has no channels", self.shape())));
         };
-        if groups == 0 || channels % groups != 0 {
+        if groups == 0 || channels == 0 || channels % groups != 0 {
             return Err(Error::argument("group_norm", format!("{channels} channels do not divide into {groups} groups")));
         }
         let inside = self.numel().checked_div(n * groups).unwrap_or(0);
+        if inside == 1 && n == 1 {
+            return Err(Error::argument("group_norm", format!("needs more than one value to normalise, {:?} in {groups} groups has one", self.shape())));
+        }
         let line = self.channel_shape("group_norm", w, b)?;
         let mut out = self.reshape([n, groups, inside])?.standardize("group_norm", &[2], None, None, eps)?.reshape(self.shape())?;
         if let Some(w) = w {
@@ -168,7 +174,8 @@ impl Tensor {
     /// with `n - 1`); otherwise, or without running ones only the former, with the running ones.
     ///
     /// # Errors
-    /// No channels, statistics or parameters of another size, one value a channel in training; integers.
+    /// No channels, statistics or parameters of another size; in training one value a channel, or an `eps` that is not
+    /// positive; integers.
     #[track_caller]
     pub fn batch_norm(
         &self,
@@ -194,10 +201,11 @@ impl Tensor {
         }
         let channels = self.shape()[1];
         let n = self.numel().checked_div(channels).unwrap_or(0);
-        if n < 2 {
-            return Err(Error::argument("batch_norm", format!("training needs more than one value a channel, {:?} has {n}", self.shape())));
+        if n == 1 || eps <= 0.0 {
+            let why = if n == 1 { format!("more than one value a channel, {:?} has one", self.shape()) } else { format!("a positive eps, not {eps}") };
+            return Err(Error::argument("batch_norm", format!("training needs {why}")));
         }
-        if let Some((mean, var)) = running {
+        if let Some((mean, var)) = running.filter(|_| n > 0) {
             autograd::no_grad(|| {
                 let x = self.widened_to_f32()?;
                 for (old, new) in [(mean, x.mean(&dims)?), (var, x.var(&dims, 1.0)?)] {
@@ -227,14 +235,14 @@ impl Tensor {
     }
 
     fn widened_to_f32(&self) -> Result<Tensor> {
-        if self.dtype().size() == 2 { self.to_dtype(crate::DType::F32) } else { Ok(self.clone()) }
+        if self.dtype().size() == 2 { self.to_dtype(DType::F32) } else { Ok(self.clone()) }
     }
 
     /// `(x - mean) / sqrt(var + eps) * w + b` with mean and (population) variance along `dims`; `w` and `b` broadcast.
     #[track_caller]
     pub(crate) fn standardize(&self, op: &'static str, dims: &[usize], w: Option<&Tensor>, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
         self.expect_float(op)?;
-        let wide = |t: &Tensor| t.to_dtype(if self.dtype().size() == 2 { crate::DType::F32 } else { self.dtype() });
+        let wide = |t: &Tensor| t.to_dtype(if self.dtype().size() == 2 { DType::F32 } else { self.dtype() });
         let (w, b) = (w.map(wide).transpose()?, b.map(wide).transpose()?);
         let dims: SmallVec<[usize; 6]> = dims.into();
         self.widened(|x| {

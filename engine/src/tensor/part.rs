@@ -78,6 +78,9 @@ impl Tensor {
     /// `dim` out of range, a window larger than the dimension, or a step of 0.
     #[track_caller]
     pub fn unfold(&self, dim: isize, size: usize, step: usize) -> Result<Tensor> {
+        if self.rank() == 0 {
+            return self.reshape([1usize])?.unfold(dim, size, step)?.select(0, 0);
+        }
         let d = self.dim("unfold", dim)?;
         let mut rel = self.own_rel();
         let windows = match self.shape()[d].checked_sub(size) {

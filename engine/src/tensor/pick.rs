@@ -5,12 +5,13 @@
 use smallvec::smallvec;
 
 use super::Tensor;
+use super::index::wrapped;
 use crate::autograd;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::graph::kernel::Compute;
 use crate::ops::{self, Op, Pick};
-use crate::shape::{Layout, Shape};
+use crate::shape::{Layout, Shape, broadcast};
 
 /// Elements.
 impl Tensor {
@@ -24,6 +25,9 @@ impl Tensor {
             return self.reshape([1usize])?.gather(dim, &index.flatten(0, -1)?)?.reshape(index.shape());
         }
         let d = self.dim("gather", dim)?;
+        if index.numel() == 0 {
+            return self.flatten(0, -1)?.narrow(0, 0, 0)?.reshape(index.shape());
+        }
         let op = ops::Gather { dim: d, pick: Pick::Element };
         let index = index.as_indices(op.name(), d, self.shape()[d])?;
         self.cut_to("gather", d, index.shape())?.indexed(op, &[&index])
@@ -85,13 +89,34 @@ impl Tensor {
         self.assign_region(&reached, &out)
     }
 
-    /// The elements at positions `index` of the flattened tensor, in the shape of `index`.
+    /// The elements at positions `index` of the flattened tensor, in the shape of `index`. Negative positions count from
+    /// the end.
     ///
     /// # Errors
     /// A position out of range, indices that are no integers.
     #[track_caller]
     pub fn take(&self, index: &Tensor) -> Result<Tensor> {
-        self.flatten(0, -1)?.index_select(0, &index.flatten(0, -1)?)?.reshape(index.shape())
+        let at = wrapped("take", index, 0, self.numel())?.flatten(0, -1)?;
+        self.flatten(0, -1)?.index_select(0, &at)?.reshape(index.shape())
+    }
+
+    /// [`gather`](Self::gather) with tensor and index broadcast to each other beside `dim`; `None`: both flattened.
+    ///
+    /// # Errors
+    /// Ranks that differ, sizes that do not broadcast, an index out of range.
+    #[track_caller]
+    pub fn take_along_dim(&self, index: &Tensor, dim: Option<isize>) -> Result<Tensor> {
+        let Some(dim) = dim else { return self.flatten(0, -1)?.gather(0, &index.flatten(0, -1)?) };
+        let d = self.dim("take_along_dim", dim)?;
+        if index.rank() != self.rank() {
+            return Err(Error::argument("take_along_dim", format!("an index of {:?} for {:?}: ranks differ", index.shape(), self.shape())));
+        }
+        let (mut x, mut at) = (Shape::from(self.shape()), Shape::from(index.shape()));
+        (x[d], at[d]) = (1, 1);
+        x = broadcast("take_along_dim", &x, &at)?;
+        at = x.clone();
+        (x[d], at[d]) = (self.shape()[d], index.shape()[d]);
+        self.expand(&x)?.gather(dim, &index.expand(&at)?)
     }
 
     /// This tensor from its first element on, in the sizes of `shape` except along `dim`.
@@ -113,10 +138,11 @@ impl Tensor {
         Tensor::apply(op, &inputs)?.to_dtype(self.dtype())
     }
 
-    /// The same for scattering. Small integers add up in larger ones (a GPU has no smaller), and wrap at the end.
+    /// The same for scattering. Bools and small integers add up in larger ones (a GPU has no smaller); these wrap at the
+    /// end, and bools are true where any was.
     #[track_caller]
     fn scattered(&self, op: ops::Scatter, index: &Tensor, src: &Tensor) -> Result<Tensor> {
-        if op.add && self.dtype().is_int() && self.dtype().size() < 4 {
+        if op.add && self.dtype().size() < 4 && !self.dtype().is_float() {
             let wide = self.to_dtype(DType::I32)?.indexed(op, &[index, &src.to_dtype(DType::I32)?])?;
             return wide.to_dtype(self.dtype());
         }
@@ -137,6 +163,11 @@ impl Tensor {
         if matches!(self.dtype(), DType::I64 | DType::I32) { Ok(self.clone()) } else { self.to_dtype(DType::I64) }
     }
 
+    /// A scalar as a vector of one element; everything else as it is.
+    pub(super) fn at_least_1d(&self) -> Result<Tensor> {
+        if self.rank() == 0 { self.reshape([1usize]) } else { Ok(self.clone()) }
+    }
+
     /// Bounds of uploaded integers; `exact`: only where the whole upload is used, so that both bounds occur.
     pub(super) fn known_range(&self, exact: bool) -> Option<(i64, i64)> {
         let value = self.value().ok()?;
@@ -153,9 +184,11 @@ impl Tensor {
     /// `dim` or an index out of range, indices that are no integers or not one-dimensional.
     #[track_caller]
     pub fn index_select(&self, dim: isize, index: &Tensor) -> Result<Tensor> {
+        if self.rank() == 0 && index.numel() == 1 {
+            return self.reshape([1usize])?.index_select(dim, index)?.reshape([0usize; 0]);
+        }
         let d = self.dim("index_select", dim)?;
-        let index = &if index.rank() == 0 { index.reshape([1usize])? } else { index.clone() };
-        let index = index.as_indices("index_select", d, self.shape()[d])?;
+        let index = index.at_least_1d()?.as_indices("index_select", d, self.shape()[d])?;
         self.indexed(ops::Gather { dim: d, pick: Pick::Slice }, &[&index])
     }
 
@@ -185,6 +218,9 @@ impl Tensor {
     /// `dim` or an index out of range.
     #[track_caller]
     pub fn index_fill(&self, dim: isize, index: &Tensor, value: impl Into<Scalar>) -> Result<Tensor> {
+        if self.rank() == 0 {
+            return self.reshape([1usize])?.index_fill(dim, index, value)?.reshape([0usize; 0]);
+        }
         let d = self.dim("index_fill", dim)?;
         let mut shape = Shape::from(self.shape());
         shape[d] = index.numel();
@@ -194,10 +230,12 @@ impl Tensor {
 
     #[track_caller]
     pub(super) fn index_put_along(&self, add: bool, dim: isize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
+        if self.rank() == 0 {
+            return self.reshape([1usize])?.index_put_along(add, dim, index, &src.at_least_1d()?)?.reshape([0usize; 0]);
+        }
         let op = ops::Scatter { dim: self.dim("index_add", dim)?, pick: Pick::Slice, add };
         let (name, d) = (op.name(), op.dim);
-        let index = &if index.rank() == 0 { index.reshape([1usize])? } else { index.clone() };
-        let index = index.as_indices(name, d, self.shape()[d])?;
+        let index = index.at_least_1d()?.as_indices(name, d, self.shape()[d])?;
         if index.numel() == 0 && src.numel() == 0 {
             return self.copied();
         }
@@ -290,7 +328,7 @@ impl Tensor {
         if mask.dtype() != DType::Bool {
             return Err(Error::dtype("masked_select", format!("a mask has to be bool, not {}", mask.dtype())));
         }
-        let shape = crate::shape::broadcast("masked_select", self.shape(), mask.shape())?;
+        let shape = broadcast("masked_select", self.shape(), mask.shape())?;
         Ok((self.expand(&shape)?, mask.expand(&shape)?))
     }
 

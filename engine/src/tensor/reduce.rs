@@ -172,7 +172,7 @@ impl Tensor {
     /// A dimension out of range or named twice.
     #[track_caller]
     pub fn any(&self, dims: impl Dims) -> Result<Tensor> {
-        self.count(&dims, false)?.ne(0)
+        self.truth(self.count(&dims, false)?.ne(0))
     }
 
     /// [`any`](Self::any) with the reduced dimensions kept.
@@ -181,7 +181,7 @@ impl Tensor {
     /// A dimension out of range or named twice.
     #[track_caller]
     pub fn any_keepdim(&self, dims: impl Dims) -> Result<Tensor> {
-        self.count(&dims, true)?.ne(0)
+        self.truth(self.count(&dims, true)?.ne(0))
     }
 
     /// Whether no element along `dims` is zero.
@@ -190,7 +190,7 @@ impl Tensor {
     /// A dimension out of range or named twice.
     #[track_caller]
     pub fn all(&self, dims: impl Dims) -> Result<Tensor> {
-        self.eq(0)?.count(&dims, false)?.eq(0)
+        self.truth(self.eq(0)?.count(&dims, false)?.eq(0))
     }
 
     /// [`all`](Self::all) with the reduced dimensions kept.
@@ -199,7 +199,7 @@ impl Tensor {
     /// A dimension out of range or named twice.
     #[track_caller]
     pub fn all_keepdim(&self, dims: impl Dims) -> Result<Tensor> {
-        self.eq(0)?.count(&dims, true)?.eq(0)
+        self.truth(self.eq(0)?.count(&dims, true)?.eq(0))
     }
 
     /// How many elements along `dims` are not zero, as `i64`.
@@ -216,11 +216,20 @@ impl Tensor {
         self.ne(0)?.reduce(Combine::Sum, dims, keepdim)
     }
 
+    /// PyTorch answers questions about bytes in bytes.
+    #[track_caller]
+    fn truth(&self, answer: Result<Tensor>) -> Result<Tensor> {
+        if self.dtype() == DType::U8 { answer?.to_dtype(DType::U8) } else { answer }
+    }
+
     #[track_caller]
     fn reduce(&self, combine: Combine, dims: &impl Dims, keepdim: bool) -> Result<Tensor> {
         let op = ops::Reduce { dims: SmallVec::new(), combine };
         let dims = resolve_reduced(ops::Op::name(&op), dims, self.rank())?;
         let x = match combine {
+            Combine::ArgMax | Combine::ArgMin if self.dtype() == DType::Bool => {
+                return Err(Error::dtype(ops::Op::name(&op), "bools have no order; convert them to integers first"));
+            }
             Combine::Sum | Combine::Prod if !self.dtype().is_float() => self.to_dtype(DType::I64)?,
             _ if self.dtype() == DType::Bool => self.to_dtype(DType::I32)?,
             _ => self.clone(),
@@ -242,11 +251,12 @@ impl Tensor {
 
     #[track_caller]
     fn extreme(&self, value: Combine, position: Combine, dim: isize) -> Result<(Tensor, Tensor)> {
-        let d = dim_index("max", dim, self.rank())?;
+        let name = if value == Combine::Max { "max" } else { "min" };
+        let d = dim_index(name, dim, self.rank())?;
         let at = self.reduce(position, &dim, true)?;
         let out = autograd::no_grad(|| self.reduce(value, &dim, true))?;
         let (picked, shape) = (at.clone(), Shape::from(self.shape()));
-        autograd::record_with(&out, "max", &[self], move |dy, _| {
+        autograd::record_with(&out, name, &[self], move |dy, _| {
             let Some(&size) = shape.get(d) else { return Ok(smallvec![Some(dy.clone())]) };
             // Along the dimension: dy at the position, 0 elsewhere.
             let mut line = Shape::from_elem(1, shape.len());
@@ -372,7 +382,11 @@ impl Tensor {
         self.expect_float("norm")?;
         let reduced = resolve_reduced("norm", &dims, self.rank())?;
         let out = self.widened(|x| match p {
-            _ if p == 0.0 => x.ne(0)?.to_dtype(x.dtype())?.sum_keepdim(&reduced),
+            _ if p == 0.0 => {
+                let out = x.ne(0)?.to_dtype(x.dtype())?.sum_keepdim(&reduced)?;
+                autograd::record_with(&out, "norm", &[x], |_, _| Ok(smallvec![None]));
+                Ok(out)
+            }
             _ if p == 1.0 => x.abs()?.sum_keepdim(&reduced),
             _ if p == 2.0 => x.square()?.sum_keepdim(&reduced)?.root(2.0),
             f64::INFINITY => x.abs()?.amax_keepdim(&reduced),

@@ -59,7 +59,12 @@ impl Tensor {
     pub(crate) fn assign_region(&self, region: &Layout, value: &Tensor) -> Result<Tensor> {
         let value = value.to_dtype(self.dtype())?.broadcast_to(&region.shape)?;
         if region.numel() == 0 {
-            return Ok(self.clone());
+            // Nothing changes, but the result depends on both.
+            let (out, shape) = (Tensor::from_value(self.value()?, Edge::None), region.shape.clone());
+            autograd::record_with(&out, "assign", &[self, &value], move |dy, _| {
+                Ok(smallvec![Some(dy.clone()), Some(Tensor::zeros(&shape, (dy.dtype(), dy.device()))?)])
+            });
+            return Ok(out);
         }
         Tensor::apply(ops::Assign { region: region.clone() }, &[self, &value])
     }
