@@ -11,8 +11,10 @@
 use std::cell::RefCell;
 use std::fmt::Write;
 use std::rc::Rc;
+use std::sync::Mutex;
 
-use taper::{DType, Device, Result, Tensor, autograd};
+use taper::optim::{Adam, Optimizer, Sgd};
+use taper::{DType, Device, Result, Tensor, autograd, loss, nn};
 
 use crate::{Rng, difference, kind, read};
 
@@ -20,8 +22,18 @@ use crate::{Rng, difference, kind, read};
 pub struct Program {
     pub seed: u64,
     pub steps: Vec<u64>,
+    pub traits: Traits,
+}
+
+/// What a family of programs may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Traits {
     /// Types that programs draw from; the first is the usual one.
     pub types: &'static [DType],
+    /// Random numbers: they come from one generator, so such programs run one at a time.
+    pub random: bool,
+    /// NaN, infinities and negative zero among the data.
+    pub odd: bool,
 }
 
 /// What every device has.
@@ -63,15 +75,21 @@ pub struct Seen {
 }
 
 impl Program {
-    pub fn new(seed: u64, length: usize, types: &'static [DType]) -> Program {
+    pub fn new(seed: u64, length: usize, traits: Traits) -> Program {
         let mut rng = Rng(seed);
         let length = 3 + rng.below(length);
-        Program { seed, steps: (0..length).map(|_| rng.next()).collect(), types }
+        Program { seed, steps: (0..length).map(|_| rng.next()).collect(), traits }
     }
 
     pub fn run(&self, mode: &Mode) -> Outcome {
+        static GENERATOR: Mutex<()> = Mutex::new(());
+        let _alone = self.traits.random.then(|| GENERATOR.lock().unwrap_or_else(|e| e.into_inner()));
+        if self.traits.random {
+            taper::manual_seed(self.seed ^ mode.salt);
+        }
         taper::with_eager(mode.eager, || {
-            let mut run = Run::new(self.types, mode);
+            // Now and then sizes that take more than one tile, workgroup or chunk.
+            let mut run = Run::new(self.traits, mode, self.seed % 16 == 0);
             for (i, &seed) in self.steps.iter().enumerate() {
                 run.step(i, Rng(seed));
             }
@@ -140,7 +158,7 @@ struct Meta {
 }
 
 const SIZES: &[usize] = &[1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 16, 33, 0];
-const MAX_NUMEL: usize = 1600;
+const LARGE: &[usize] = &[1, 2, 3, 4, 5, 64, 65, 257, 1030, 4100, 5003];
 const MAX_RANK: usize = 5;
 
 impl Meta {
@@ -213,11 +231,15 @@ impl Var {
 }
 
 struct Run<'a> {
-    types: &'static [DType],
+    traits: Traits,
     mode: &'a Mode,
+    sizes: &'static [usize],
+    /// No tensor has more elements.
+    limit: usize,
     step: usize,
     vars: Vec<Var>,
     leaves: Vec<Var>,
+    optimizers: Vec<(Box<dyn Optimizer>, Vec<Var>)>,
     records: Vec<Record>,
     text: Vec<String>,
     names: usize,
@@ -225,8 +247,22 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(types: &'static [DType], mode: &'a Mode) -> Run<'a> {
-        Run { types, mode, step: 0, vars: Vec::new(), leaves: Vec::new(), records: Vec::new(), text: Vec::new(), names: 0, data: 0 }
+    fn new(traits: Traits, mode: &'a Mode, large: bool) -> Run<'a> {
+        let (sizes, limit) = if large { (LARGE, 24_000) } else { (SIZES, 1600) };
+        Run {
+            traits,
+            mode,
+            sizes,
+            limit,
+            step: 0,
+            vars: Vec::new(),
+            leaves: Vec::new(),
+            optimizers: Vec::new(),
+            records: Vec::new(),
+            text: Vec::new(),
+            names: 0,
+            data: 0,
+        }
     }
 
     // ---- results ------------------------------------------------------------------------------
@@ -360,12 +396,12 @@ impl<'a> Run<'a> {
 
     fn shape(&self, rng: &mut Rng) -> Vec<usize> {
         let rank = *rng.pick(&[0, 1, 1, 2, 2, 2, 3, 3, 4]);
-        let mut shape: Vec<usize> = (0..rank).map(|_| *rng.pick(SIZES)).collect();
+        let mut shape: Vec<usize> = (0..rank).map(|_| *rng.pick(self.sizes)).collect();
         // Empty tensors now and then.
         if !rng.one_in(8) {
             shape.iter_mut().filter(|d| **d == 0).for_each(|d| *d = 3);
         }
-        while shape.iter().product::<usize>() > MAX_NUMEL / 4 {
+        while shape.iter().product::<usize>() > self.limit / 4 {
             if let Some(d) = shape.iter_mut().max() {
                 *d = (*d / 2).max(1);
             }
@@ -374,7 +410,7 @@ impl<'a> Run<'a> {
     }
 
     fn dtype(&self, rng: &mut Rng) -> DType {
-        if rng.below(10) < 7 { self.types[0] } else { *rng.pick(self.types) }
+        if rng.below(10) < 7 { self.traits.types[0] } else { *rng.pick(self.traits.types) }
     }
 
     /// Fresh data: multiples of 1/8 in -2..2, small integers, bools.
@@ -382,7 +418,11 @@ impl<'a> Run<'a> {
         self.data += 1;
         let n: usize = shape.iter().product();
         let mut values = Rng(self.mode.salt ^ (self.data << 32) ^ rng.next());
-        let eighth = |v: &mut Rng| v.below(33) as f64 / 8.0 - 2.0;
+        let odd = self.traits.odd && rng.one_in(4);
+        let eighth = |v: &mut Rng| match v.below(40) {
+            k if odd && k > 32 => *v.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]),
+            k => (k % 33) as f64 / 8.0 - 2.0,
+        };
         let device = &self.mode.device;
         let (result, meta) = match dtype {
             DType::Bool => (Tensor::from_vec((0..n).map(|_| values.one_in(2)).collect::<Vec<bool>>(), shape, device), Meta::exact(1.0, 0)),
@@ -407,7 +447,7 @@ impl<'a> Run<'a> {
     fn partner(&mut self, rng: &mut Rng, v: &Var, same_type: bool) -> Option<Var> {
         let (shape, dtype) = (v.t.shape().to_vec(), v.t.dtype());
         let fits = |o: &Var| {
-            broadcast(o.t.shape(), &shape).is_some_and(|s| s.iter().product::<usize>() <= MAX_NUMEL) && (!same_type || o.t.dtype() == dtype)
+            broadcast(o.t.shape(), &shape).is_some_and(|s| s.iter().product::<usize>() <= self.limit) && (!same_type || o.t.dtype() == dtype)
         };
         if rng.below(4) < 3
             && let Some(o) = self.any(rng, fits)
@@ -471,14 +511,18 @@ impl<'a> Run<'a> {
             45..48 => self.cast(rng),
             48..56 => self.reduce(rng),
             56..60 => self.rows(rng),
-            60..64 => self.matmul(rng),
-            64..75 => self.view(rng),
-            75..79 => self.join(rng),
-            79..83 => self.pick_elements(rng),
-            83..90 => self.in_place(rng),
-            90..92 => self.forget(rng),
-            92..94 => self.compute(rng),
-            94..99 => self.backward(rng),
+            60..63 => self.matmul(rng),
+            63..67 => self.layer(rng),
+            67..75 => self.view(rng),
+            75..78 => self.join(rng),
+            78..82 => self.pick_elements(rng),
+            82..89 => self.in_place(rng),
+            89..91 => self.forget(rng),
+            91..93 => self.compute(rng),
+            93..97 => self.backward(rng),
+            97 => self.optimize(rng),
+            98 if self.traits.random => self.random(rng),
+            98 => self.travel(rng),
             _ => self.look(rng),
         }
     }
@@ -508,7 +552,7 @@ impl<'a> Run<'a> {
 
     fn leaf(&mut self, rng: &mut Rng) {
         let shape = self.shape(rng);
-        let dtype = if rng.one_in(10) { self.dtype(rng) } else { self.types[0] };
+        let dtype = if rng.one_in(10) { self.dtype(rng) } else { self.traits.types[0] };
         let (call, result, meta) = self.fresh(rng, &shape, dtype);
         let result = result.and_then(|t| t.requires_grad_(true).cloned());
         if let Some(v) = self.put(call + ".requires_grad_()", result, meta) {
@@ -680,7 +724,7 @@ impl<'a> Run<'a> {
     }
 
     fn cast(&mut self, rng: &mut Rng) {
-        let to = *rng.pick(self.types);
+        let to = *rng.pick(self.traits.types);
         let Some(v) = self.any(rng, |v| to.is_float() || v.meta().is_exact()) else { return };
         let m = v.meta();
         let meta = match to {
@@ -801,14 +845,14 @@ impl<'a> Run<'a> {
             Meta { mag: x.mag * y.mag * n, err: n * (x.err * y.mag + y.err * x.mag + e * x.mag * y.mag), quantum }
         };
         let b = match rng.below(3) {
-            0 if shape.len() >= 2 => {
+            0 if shape.len() >= 2 && shape[shape.len() - 2] * a.t.numel() <= 4_000_000 && shape[shape.len() - 2] * a.t.numel() / k.max(1) <= self.limit => {
                 let Some(b) = self.put_shared(format!("{}.transpose(-1, -2)", a.name), a.t.transpose(-1, -2), a.meta.clone()) else {
                     return;
                 };
                 b
             }
             _ => {
-                let n = *rng.pick(SIZES);
+                let n = *rng.pick(self.sizes);
                 let mut other = vec![k, n];
                 if rng.one_in(3) {
                     other = vec![k];
@@ -816,7 +860,7 @@ impl<'a> Run<'a> {
                     other = [&shape[..shape.len() - 2], &other[..]].concat();
                 }
                 let rows: usize = shape[..shape.len() - 1].iter().product();
-                if rows * n > MAX_NUMEL {
+                if rows * n > self.limit || rows * n * k > 4_000_000 {
                     return;
                 }
                 let (call, result, meta) = self.fresh(rng, &other, d);
@@ -825,6 +869,133 @@ impl<'a> Run<'a> {
             }
         };
         self.put(format!("{}.matmul({})", a.name, b.name), a.t.matmul(&b.t), product(b.meta()));
+    }
+
+    /// Hand-written kernels beside the matrix product, on data of a shape that fits them.
+    fn layer(&mut self, rng: &mut Rng) {
+        let d = self.traits.types[0];
+        let (n, c, h, w) = (1 + rng.below(2), 1 + rng.below(3), 3 + rng.below(4), 3 + rng.below(5));
+        let shape = [n, c, h, w];
+        let volume: usize = shape.iter().product();
+        // Something that is there, cut to size, or fresh data.
+        let found = self.any(rng, |v| v.t.dtype() == d && v.t.numel() >= volume && v.meta().mag <= 64.0);
+        let x = match found {
+            Some(v) if rng.below(3) < 2 => {
+                let view = v.t.flatten(0, -1).and_then(|t| t.narrow(0, 0, volume)).and_then(|t| t.reshape(shape));
+                self.put_shared(format!("{}.flatten(0, -1).narrow(0, 0, {volume}).reshape({shape:?})", v.name), view, v.meta.clone())
+            }
+            _ => {
+                let (call, result, meta) = self.fresh(rng, &shape, d);
+                self.put(call, result, meta)
+            }
+        };
+        let Some(x) = x else { return };
+        let (t, name, m) = (&x.t, &x.name, x.meta());
+        let spread = |k: usize, by: f64| Meta { mag: m.mag * by * k as f64, err: k as f64 * (m.err * by + eps(d) * m.mag * by), quantum: None };
+        match rng.below(8) {
+            0 | 1 => {
+                let (o, k) = (1 + rng.below(3), 1 + rng.below(3));
+                let (stride, padding) = (1 + rng.below(2), rng.below(2));
+                let (call, weight, wm) = self.fresh(rng, &[o, c, k, k], d);
+                let leaf = rng.one_in(2);
+                let weight = weight.and_then(|w| w.requires_grad_(leaf).map(|w| w.clone()));
+                let Some(weight) = self.put(call + if leaf { ".requires_grad_()" } else { "" }, weight, wm) else { return };
+                if leaf {
+                    self.leaves.push(weight.clone());
+                }
+                let (_, bias, _) = self.fresh(rng, &[o], d);
+                let result = bias.and_then(|b| t.conv2d(&weight.t, Some(&b), stride, padding, 1, 1));
+                let mut meta = spread(c * k * k + 1, 2.0);
+                meta.mag += 2.0;
+                self.put(format!("{name}.conv2d({}, data, stride {stride}, padding {padding})", weight.name), result, meta);
+            }
+            2 if m.is_exact() => drop(self.put(format!("{name}.max_pool2d(2, 2, 0)"), t.max_pool2d(2, 2, 0, 1, false), m)),
+            2 | 3 => drop(self.put(format!("{name}.avg_pool2d(3, 2, 1)"), t.avg_pool2d(3, 2, 1, false, true, None), m.smooth(1.0, m.mag, d))),
+            4 => {
+                let causal = rng.one_in(2);
+                let result = t.scaled_dot_product_attention(t, t, None, 0.0, causal, None);
+                let meta = Meta { mag: m.mag, err: (m.err + eps(d)) * 16.0 * (m.mag + 1.0).powi(2) * w as f64, quantum: None };
+                self.put(format!("attention({name}, {name}, {name}, causal {causal})"), result, meta);
+            }
+            5 => {
+                let meta = m.smooth(20.0, 30.0, d);
+                self.put(format!("{name}.batch_norm(training, eps=0.1)"), t.batch_norm(None, None, None, true, 0.1, 0.1), meta);
+            }
+            6 => {
+                let (call, target) = self.index(rng, &[n, h, w], c);
+                let result = target.and_then(|y| loss::cross_entropy(t, &y));
+                self.put(format!("cross_entropy({name}, {call})"), result, m.smooth(2.0, 2.0 * m.mag + 4.0, d));
+            }
+            _ => {
+                let result = t.pad([1, 0, 2, 1], "constant", 0.5).and_then(|t| t.roll([1], [-1]));
+                self.put(format!("{name}.pad([1, 0, 2, 1], 0.5).roll([1], [-1])"), result, Meta { mag: m.mag.max(1.0), ..m });
+            }
+        }
+    }
+
+    fn random(&mut self, rng: &mut Rng) {
+        let shape = self.shape(rng);
+        let device = self.mode.device.clone();
+        let uniform = Meta { mag: 1.0, err: 0.0, quantum: None };
+        match rng.below(5) {
+            0 => self.put(format!("rand({shape:?})"), Tensor::rand(&shape, &device), uniform),
+            1 => self.put(format!("randn({shape:?})"), Tensor::randn(&shape, &device), Meta { mag: 8.0, err: 4e-6, quantum: None }),
+            2 => self.put(format!("randint(-4, 5, {shape:?})"), Tensor::randint(-4, 5, &shape, &device), Meta::exact(5.0, 0)),
+            _ => {
+                let Some(v) = self.any(rng, |v| v.float() && v.t.dtype() == DType::F32) else { return };
+                let m = v.meta();
+                let meta = Meta { mag: m.mag * 2.0, err: m.err * 2.0, quantum: m.quantum };
+                self.put(format!("dropout({}, 0.5)", v.name), nn::dropout(&v.t, 0.5, true), meta)
+            }
+        };
+    }
+
+    /// To the CPU and back.
+    fn travel(&mut self, rng: &mut Rng) {
+        let Some(v) = self.any(rng, |_| true) else { return };
+        let result = v.t.to(&Device::cpu()).and_then(|t| t.clone_data()).and_then(|t| t.to(&self.mode.device));
+        self.put(format!("{}.to(cpu).clone_data().to(device)", v.name), result, v.meta());
+    }
+
+    /// A step of an optimizer over some of the leaves.
+    fn optimize(&mut self, rng: &mut Rng) {
+        if self.optimizers.is_empty() || rng.one_in(4) {
+            let params: Vec<Var> = self.leaves.iter().filter(|v| v.t.dtype() == self.traits.types[0] && !rng.one_in(3)).cloned().collect();
+            let taken = |v: &Var| self.optimizers.iter().any(|(_, p)| p.iter().any(|p| p.t.ptr_eq(&v.t)));
+            let params: Vec<Var> = params.into_iter().filter(|v| !taken(v)).collect();
+            if params.is_empty() {
+                return;
+            }
+            let tensors: Vec<Tensor> = params.iter().map(|p| p.t.clone()).collect();
+            let adam = rng.one_in(2);
+            let made: Result<Box<dyn Optimizer>> = if adam {
+                // A large eps: a gradient of nothing but rounding errors must not become a step of full length.
+                Adam::builder(0.01).eps(0.1).build(tensors).map(|o| Box::new(o) as Box<dyn Optimizer>)
+            } else {
+                Sgd::builder(0.01).momentum(0.5).build(tensors).map(|o| Box::new(o) as Box<dyn Optimizer>)
+            };
+            let names: Vec<&str> = params.iter().map(|p| p.name.as_str()).collect();
+            let call = format!("{}({names:?})", if adam { "Adam" } else { "Sgd" });
+            match made {
+                Ok(o) => {
+                    self.line(format!("optimizer {} = {call}", self.optimizers.len()));
+                    self.optimizers.push((o, params));
+                }
+                Err(e) => self.done(call, Err(e)),
+            }
+        }
+        let i = rng.below(self.optimizers.len());
+        let result = self.optimizers[i].0.step();
+        for p in &self.optimizers[i].1 {
+            if p.t.grad().is_some() {
+                *p.meta.borrow_mut() = Meta { mag: p.meta().mag + 10.0, err: f64::INFINITY, quantum: None };
+            }
+        }
+        self.done(format!("optimizer {i}.step()"), result);
+        if rng.one_in(2) {
+            let result = self.optimizers[i].0.zero_grad(rng.one_in(2));
+            self.done(format!("optimizer {i}.zero_grad()"), result);
+        }
     }
 
     fn view(&mut self, rng: &mut Rng) {
@@ -849,7 +1020,7 @@ impl<'a> Run<'a> {
                 if rng.one_in(2) && rank < MAX_RANK {
                     to.insert(0, 1 + rng.below(3) as isize);
                 }
-                if to.iter().product::<isize>() > MAX_NUMEL as isize {
+                if to.iter().product::<isize>() > self.limit as isize {
                     return;
                 }
                 (format!("{n}.expand({to:?})"), t.expand(&to))
@@ -912,7 +1083,7 @@ impl<'a> Run<'a> {
                     let (call, result, meta) = self.fresh(rng, &shape, v.t.dtype());
                     parts.extend(self.put(call, result, meta));
                 }
-                if parts.iter().map(|p| p.t.numel()).sum::<usize>() > MAX_NUMEL {
+                if parts.iter().map(|p| p.t.numel()).sum::<usize>() > self.limit {
                     return;
                 }
                 let meta = parts.iter().map(Var::meta).fold(v.meta(), Meta::join);
@@ -923,7 +1094,7 @@ impl<'a> Run<'a> {
             3 => {
                 let same = |o: &Var| o.t.dtype() == v.t.dtype() && o.t.shape() == shape;
                 let Some(o) = self.any(rng, same) else { return };
-                if rank >= MAX_RANK || 2 * v.t.numel() > MAX_NUMEL {
+                if rank >= MAX_RANK || 2 * v.t.numel() > self.limit {
                     return;
                 }
                 self.put(format!("stack([{}, {}], {dim})", v.name, o.name), Tensor::stack(&[&v.t, &o.t], dim), v.meta().join(o.meta()));
@@ -953,7 +1124,7 @@ impl<'a> Run<'a> {
         match rng.below(5) {
             0 | 1 => {
                 let (call, index) = self.index(rng, &[count], shape[d]);
-                if t.numel() / shape[d] * count > MAX_NUMEL {
+                if t.numel() / shape[d] * count > self.limit {
                     return;
                 }
                 self.put(format!("{n}.index_select({dim}, {call})"), index.and_then(|i| t.index_select(dim, &i)), m);
@@ -961,7 +1132,7 @@ impl<'a> Run<'a> {
             2 => {
                 let mut to = shape.clone();
                 to[d] = count;
-                if to.iter().product::<usize>() > MAX_NUMEL {
+                if to.iter().product::<usize>() > self.limit {
                     return;
                 }
                 let (call, index) = self.index(rng, &to, shape[d]);
