@@ -86,6 +86,8 @@ fn result(op: &str, args: &[Value], device: &Device) -> Step<DType> {
     let [x, rest @ ..] = args else { return Err(Outcome::failed("no arguments")) };
     let args = match (op, rest) {
         ("where", [y]) => vec![Tensor::ones([2], (DType::Bool, device))?.into(), x.clone(), y.clone()],
+        // Tensors without dimensions do not concatenate: what was recorded is their type beside another's.
+        ("cat", [Value::Tensor(y)]) if y.rank() == 0 => vec![Value::List(vec![x.clone(), y.reshape([1isize])?.into()])],
         ("cat", _) => vec![Value::List(args.to_vec())],
         ("cumsum" | "cumprod" | "logsumexp", _) => vec![x.clone(), Value::Int(0)],
         ("clamp", [y]) => vec![x.clone(), y.clone()],

@@ -122,10 +122,11 @@ impl fmt::Display for Report {
             let kind = n.tier.as_ref().map_or(n.kind.clone(), |t| format!("{}/{t}", n.kind));
             let Counts { passed, failed, close, .. } = n.counts;
             write!(f, "{kind:<6} {:<52} {passed:>6} {failed:>6} {close:>6}  ", n.name)?;
+            let first_line = |what: &str| what.lines().next().unwrap_or_default().chars().take(200).collect::<String>();
             match &n.worst {
                 _ if n.missing => writeln!(f, "missing")?,
-                Some(Worst { sample, error: Some(e), what }) => writeln!(f, "{sample}: {what} ({e:.3} tolerances)")?,
-                Some(Worst { sample, what, .. }) => writeln!(f, "{sample}: {what}")?,
+                Some(Worst { sample, error: Some(e), what }) => writeln!(f, "{sample}: {} ({e:.3} tolerances)", first_line(what))?,
+                Some(Worst { sample, what, .. }) => writeln!(f, "{sample}: {}", first_line(what))?,
                 None => writeln!(f)?,
             }
         }

@@ -120,6 +120,8 @@ pub(super) trait FromValue: Sized {
     /// May be left out without a default.
     const OPTIONAL: bool = false;
     const VARIADIC: bool = false;
+    /// An empty list means that it was left out, as in PyTorch's `stride=()`.
+    const EMPTY_IS_NONE: bool = false;
     fn from_value(v: Value, device: &Device) -> Option<Self>;
 }
 
@@ -165,6 +167,20 @@ impl FromValue for f64 {
     }
 }
 
+/// The order of a norm: a number, or Frobenius' name for 2.
+pub(super) struct Order(pub f64);
+
+impl FromValue for Order {
+    const WHAT: &'static str = "a number or 'fro'";
+    fn from_value(v: Value, device: &Device) -> Option<Self> {
+        match v {
+            Value::Str(s) if s == "fro" => Some(Order(2.0)),
+            Value::Str(s) => s.parse().ok().map(Order),
+            v => f64::from_value(v, device).map(Order),
+        }
+    }
+}
+
 impl FromValue for Scalar {
     const WHAT: &'static str = "a number";
     fn from_value(v: Value, _: &Device) -> Option<Self> {
@@ -183,6 +199,7 @@ impl<T: FromValue> FromValue for Option<T> {
     fn from_value(v: Value, device: &Device) -> Option<Self> {
         match v {
             Value::None => Some(None),
+            Value::List(list) if T::EMPTY_IS_NONE && list.is_empty() => Some(None),
             v => T::from_value(v, device).map(Some),
         }
     }
@@ -201,11 +218,34 @@ impl<T: FromValue> FromValue for Vec<T> {
 /// One integer for each of `N` dimensions, or one for all of them.
 impl<const N: usize> FromValue for [usize; N] {
     const WHAT: &'static str = "a non-negative integer, or one for each dimension";
+    const EMPTY_IS_NONE: bool = true;
     fn from_value(v: Value, device: &Device) -> Option<Self> {
         match &v {
             Value::List(list) if list.len() == 1 => Some([usize::from_value(list[0].clone(), device)?; N]),
             Value::List(_) => Vec::<usize>::from_value(v, device)?.try_into().ok(),
             _ => Some([usize::from_value(v, device)?; N]),
+        }
+    }
+}
+
+/// Sizes of a result, of which `None` keeps the input's.
+pub(super) struct Kept<const N: usize>([Option<usize>; N]);
+
+impl<const N: usize> Kept<N> {
+    /// The sizes, those that were left out from the last dimensions of `input`.
+    pub fn sizes(&self, input: &Tensor) -> [usize; N] {
+        let lead = input.rank().saturating_sub(N);
+        std::array::from_fn(|i| self.0[i].unwrap_or_else(|| input.shape().get(lead + i).copied().unwrap_or(1)))
+    }
+}
+
+impl<const N: usize> FromValue for Kept<N> {
+    const WHAT: &'static str = "a non-negative integer or None, or one for each dimension";
+    fn from_value(v: Value, device: &Device) -> Option<Self> {
+        match &v {
+            Value::List(list) if list.len() == 1 => Option::from_value(list[0].clone(), device).map(|n| Kept([n; N])),
+            Value::List(_) => Vec::from_value(v, device)?.try_into().ok().map(Kept),
+            _ => Option::from_value(v, device).map(|n| Kept([n; N])),
         }
     }
 }

@@ -21,7 +21,10 @@ rows! {
     "empty"(size: Variadic<usize>, dtype: Option<DType>, device: On) Tensor::empty(size.0, options(dtype, device));
     "full"(size: Vec<usize>, fill_value: Scalar, dtype: Option<DType>, device: On) Tensor::full(size, fill_value, options(dtype, device));
     "scalar_tensor"(s: Scalar, dtype: Option<DType>, device: On) Tensor::full([], s, options(Some(dtype.unwrap_or(DType::F32)), device));
-    "eye"(n: usize, dtype: Option<DType>, device: On) Tensor::eye(n, options(dtype, device));
+    "eye"(n: usize, m: Option<usize>, dtype: Option<DType>, device: On) {
+        let m = m.unwrap_or(n);
+        Tensor::eye(n.max(m), options(dtype, device))?.slice(0, 0, n as isize, 1)?.slice(1, 0, m as isize, 1)
+    };
     "arange"(end: Scalar, dtype: Option<DType>, device: On) Tensor::arange(0, end, 1, options(dtype, device));
     "arange"(start: Scalar, end: Scalar, step: Scalar = Scalar::Int(1), dtype: Option<DType>, device: On)
         Tensor::arange(start, end, step, options(dtype, device));

@@ -8,7 +8,7 @@ use crate::tensor::{IndexArg, Slice, Tensor};
 
 rows! {
     "gather"(input: Tensor, dim: isize, index: Tensor) input.gather(dim, &index);
-    "take_along_dim"(input: Tensor, indices: Tensor, dim: isize) input.gather(dim, &indices);
+    "take_along_dim"(input: Tensor, indices: Tensor, dim: Option<isize> = None) input.take_along_dim(&indices, dim);
     "scatter"(input: Tensor, dim: isize, index: Tensor, src: Tensor) input.scatter(dim, &index, &src);
     "scatter"(input: Tensor, dim: isize, index: Tensor, value: Scalar) input.scatter_value(dim, &index, value);
     "scatter_add"(input: Tensor, dim: isize, index: Tensor, src: Tensor) input.scatter_add(dim, &index, &src);
@@ -36,7 +36,15 @@ rows! {
     };
     "index_put"(input: Tensor, indices: Vec<Option<Tensor>>, values: Tensor, accumulate: bool = false)
         input.index_put(put_parts(indices), &values, accumulate);
-    "nn.functional.one_hot"(input: Tensor, num_classes: usize) input.one_hot(num_classes);
+    "nn.functional.one_hot"(input: Tensor, num_classes: isize = -1) {
+        // The largest index says how many there are.
+        let classes = match num_classes {
+            -1 => input.max_all()?.item::<i64>()?.saturating_add(1) as isize,
+            n => n,
+        };
+        let unfit = |_| Error::argument("one_hot", format!("the number of classes must be -1 or not negative, not {num_classes}"));
+        input.one_hot(usize::try_from(classes).map_err(unfit)?)
+    };
     "nn.functional.embedding"(input: Tensor, weight: Tensor, padding_idx: Option<isize>) weight.embedding(&input, padding_idx);
 }
 

@@ -1,6 +1,7 @@
 //! Methods that change their tensor; they return it. Where a tensor has no method of its own, the operator's result is
 //! put into it.
 
+use super::math::{divide, times};
 use super::{Operator, row};
 use crate::dtype::Scalar;
 use crate::tensor::{Operand, Tensor};
@@ -17,13 +18,20 @@ macro_rules! table {
 
 table! {
     with_operand:
-        add_ sub_ mul_ div_ floor_divide_ remainder_ fmod_ pow_ atan2_ hypot_ copysign_ eq_ ne_ lt_ le_ gt_ ge_
+        mul_ floor_divide_ remainder_ fmod_ pow_ atan2_ hypot_ copysign_ eq_ ne_ lt_ le_ gt_ ge_
         logical_and_ logical_or_ logical_xor_ bitwise_and_ bitwise_or_ bitwise_xor_ bitwise_left_shift_ bitwise_right_shift_
         fill_;
     alone:
         neg_ abs_ sign_ square_ reciprocal_ sqrt_ rsqrt_ exp_ exp2_ expm1_ log_ log2_ log10_ log1p_
         sin_ cos_ tan_ asin_ acos_ atan_ sinh_ cosh_ tanh_ asinh_ acosh_ atanh_ erf_ erfc_ erfinv_ lgamma_ digamma_
         floor_ ceil_ round_ trunc_ frac_ sigmoid_ relu_ silu_ logical_not_ bitwise_not_ zero_;
+    "add_"(input: Tensor, other: Operand, alpha: Scalar = Scalar::Int(1)) input.add_(times(other, alpha, "add_", &input)?).cloned();
+    "sub_"(input: Tensor, other: Operand, alpha: Scalar = Scalar::Int(1)) input.sub_(times(other, alpha, "sub_", &input)?).cloned();
+    "div_"(input: Tensor, other: Operand) input.div_(other).cloned();
+    "div_"(input: Tensor, other: Operand, rounding_mode: Option<String>) {
+        let quotient = divide(&input, other, rounding_mode.as_deref());
+        input.overwrite("div_", quotient).cloned()
+    };
     "copy_"(input: Tensor, src: Tensor, non_blocking: bool = false) {
         let _ = non_blocking;
         input.copy_(&src).cloned()

@@ -75,7 +75,7 @@ rows! {
 }
 
 /// `alpha * other`, where `alpha` may only be of the kind the result is: PyTorch's rule.
-fn times(other: Operand, alpha: Scalar, op: &'static str, input: &Tensor) -> Result<Operand> {
+pub(super) fn times(other: Operand, alpha: Scalar, op: &'static str, input: &Tensor) -> Result<Operand> {
     if alpha == ONE {
         return Ok(other);
     }
@@ -115,7 +115,7 @@ fn reverse_sub(input: Tensor, other: Operand, alpha: Scalar) -> Result<Tensor> {
     tensor(other, &input)?.sub(subtrahend)
 }
 
-fn divide(input: &Tensor, other: Operand, rounding: Option<&str>) -> Result<Tensor> {
+pub(super) fn divide(input: &Tensor, other: Operand, rounding: Option<&str>) -> Result<Tensor> {
     match rounding {
         None => input.div(other),
         Some("floor") => input.floor_divide(other),

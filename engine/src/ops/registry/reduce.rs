@@ -1,6 +1,6 @@
 //! Reductions, and what is normalised by them.
 
-use super::convert::Over;
+use super::convert::{Order, Over};
 use super::rows;
 use crate::dtype::DType;
 use crate::error::Result;
@@ -16,8 +16,8 @@ fn cast(input: Tensor, dtype: Option<DType>) -> Result<Tensor> {
     dtype.map_or(Ok(input.clone()), |d| input.to_dtype(d))
 }
 
-fn squeezed(pair: (Tensor, Tensor), dim: isize, keepdim: bool) -> Result<(Tensor, Tensor)> {
-    if keepdim { Ok((pair.0.unsqueeze(dim)?, pair.1.unsqueeze(dim)?)) } else { Ok(pair) }
+fn squeezed(pair: (Tensor, Tensor), dim: isize, keepdim: bool, was_scalar: bool) -> Result<(Tensor, Tensor)> {
+    if keepdim && !was_scalar { Ok((pair.0.unsqueeze(dim)?, pair.1.unsqueeze(dim)?)) } else { Ok(pair) }
 }
 
 rows! {
@@ -40,9 +40,9 @@ rows! {
     "all"(input: Tensor, dim: Over, keepdim: bool = false) if keepdim { input.all_keepdim(dim) } else { input.all(dim) };
     "count_nonzero"(input: Tensor, dim: Over) input.count_nonzero(dim);
     "max"(input: Tensor) input.max_all();
-    "max"(input: Tensor, dim: isize, keepdim: bool = false) squeezed(input.max(dim)?, dim, keepdim);
+    "max"(input: Tensor, dim: isize, keepdim: bool = false) squeezed(input.max(dim)?, dim, keepdim, input.rank() == 0);
     "min"(input: Tensor) input.min_all();
-    "min"(input: Tensor, dim: isize, keepdim: bool = false) squeezed(input.min(dim)?, dim, keepdim);
+    "min"(input: Tensor, dim: isize, keepdim: bool = false) squeezed(input.min(dim)?, dim, keepdim, input.rank() == 0);
     "argmax"(input: Tensor, dim: Option<isize>, keepdim: bool = false) input.argmax(dim, keepdim);
     "argmin"(input: Tensor, dim: Option<isize>, keepdim: bool = false) input.argmin(dim, keepdim);
     "var"(input: Tensor, unbiased: bool) input.var(.., correction(Some(unbiased), None));
@@ -65,7 +65,7 @@ rows! {
         let c = self::correction(unbiased, correction);
         if keepdim { Ok((input.std_keepdim(dim.clone(), c)?, input.mean_keepdim(dim)?)) } else { input.std_mean(dim, c) }
     };
-    "norm"(input: Tensor, p: Option<f64>, dim: Over, keepdim: bool = false) input.norm(p.unwrap_or(2.0), dim, keepdim);
+    "norm"(input: Tensor, p: Option<Order>, dim: Over, keepdim: bool = false, dtype: Option<DType>) cast(input, dtype)?.norm(p.map_or(2.0, |p| p.0), dim, keepdim);
     "linalg.vector_norm"(x: Tensor, ord: f64 = 2.0, dim: Over, keepdim: bool = false, dtype: Option<DType>) cast(x, dtype)?.norm(ord, dim, keepdim);
     "logsumexp"(input: Tensor, dim: Over, keepdim: bool = false) if keepdim { input.logsumexp_keepdim(dim) } else { input.logsumexp(dim) };
     "softmax"(input: Tensor, dim: isize, dtype: Option<DType>) cast(input, dtype)?.softmax(dim);

@@ -31,11 +31,12 @@ rows! {
     "contiguous"(input: Tensor) input.contiguous();
     "slice"(input: Tensor, dim: isize = 0, start: Option<isize>, end: Option<isize>, step: isize = 1)
         input.slice(dim, start.unwrap_or(0), end.unwrap_or(isize::MAX), step);
-    "narrow"(input: Tensor, dim: isize, start: isize, length: usize) {
-        let size = input.size(dim)? as isize;
-        let start = if start < 0 { start + size } else { start };
-        let start = usize::try_from(start).map_err(|_| Error::argument("narrow", format!("start {start} is out of range for size {size}")))?;
-        input.narrow(dim, start, length)
+    "narrow"(input: Tensor, dim: isize, start: isize, length: usize) narrow(&input, dim, start, length);
+    "narrow"(input: Tensor, dim: isize, start: Tensor, length: usize) {
+        if start.rank() > 0 || !start.dtype().is_int() {
+            return Err(Error::argument("narrow", "a start that is a tensor must be one integer without dimensions"));
+        }
+        narrow(&input, dim, start.item::<i64>()? as isize, length)
     };
     "select"(input: Tensor, dim: isize, index: isize) input.select(dim, index);
     "flip"(input: Tensor, dims: Variadic<isize>) input.flip(dims.0);
@@ -65,6 +66,13 @@ rows! {
     };
     "tril"(input: Tensor, diagonal: isize = 0) input.tril(diagonal);
     "triu"(input: Tensor, diagonal: isize = 0) input.triu(diagonal);
+}
+
+fn narrow(input: &Tensor, dim: isize, start: isize, length: usize) -> Result<Tensor> {
+    let size = input.size(dim)? as isize;
+    let from = if start < 0 { start.saturating_add(size) } else { start };
+    let from = usize::try_from(from).map_err(|_| Error::index("narrow", format!("start {start} is out of range for size {size}")))?;
+    input.narrow(dim, from, length)
 }
 
 fn squeeze(input: &Tensor, dim: Over) -> Result<Tensor> {
