@@ -190,7 +190,7 @@ fn larger(g: &Tensor, a: &Operand, b: &Operand) -> Result<Tensor> {
     shared.masked_fill(&Operand::compare(&super::LT, a, b)?, 0.0)
 }
 
-/// The part of `g` for `a` (or for `b`) where `a >= b` (or `b` is NaN) chooses `a`.
+/// The part of `g` for `a` (or for `b`) where `a > b` (or `b` is NaN) chooses `a`; half where both are equal.
 fn chosen(g: &Tensor, a: &Operand, b: &Operand, first: bool) -> Result<Tensor> {
     let less = Operand::compare(&super::LT, a, b)?;
     let a_is_nan = Operand::compare(&super::NE, a, a);
@@ -199,7 +199,8 @@ fn chosen(g: &Tensor, a: &Operand, b: &Operand, first: bool) -> Result<Tensor> {
         Ok(nan) => less.logical_or(&nan)?,
         Err(_) => less,
     };
-    if first { g.masked_fill(&takes_b, 0.0) } else { g.masked_fill(&takes_b.logical_not()?, 0.0) }
+    let taken = if first { g.masked_fill(&takes_b, 0.0)? } else { g.masked_fill(&takes_b.logical_not()?, 0.0)? };
+    (g * 0.5).where_(&Operand::compare(&super::EQ, a, b)?, &taken)
 }
 
 /// The gradient of `|a|` with another sign: turned round where the sign was.

@@ -154,10 +154,10 @@ functions! { UNARY same;
         a |g, x, p, q| Tensor::map(&HARDTANH_BACKWARD, &[&g.into(), &x.into(), &p.into(), &q.into()])?
     ];
     HARDSWISH_BACKWARD "hardswish_backward"(a, x) 4 [
-        float if x < -3.0 { 0.0 } else if x <= 3.0 { a * (x / 3.0 + 0.5) } else { a } => "select(select(a, a * (x / V(3.0) + V(0.5)), x <= V(3.0)), V(0.0), x < V(-3.0))"
+        float if x <= -3.0 { 0.0 } else if x < 3.0 { a * (x / 3.0 + 0.5) } else { a } => "select(select(a, a * (x / V(3.0) + V(0.5)), x < V(3.0)), V(0.0), x <= V(-3.0))"
     ] [
         a |g, x| Tensor::map(&HARDSWISH_BACKWARD, &[&g.into(), &x.into()])?;
-        x |g, a, x| (g * a / 3.0).masked_fill(&x.abs()?.gt(3.0)?, 0.0)?
+        x |g, a, x| (g * a / 3.0).masked_fill(&x.abs()?.ge(3.0)?, 0.0)?
     ];
     SHRINK_BACKWARD "shrink_backward"(a, x, p) 2 [float if x.abs() <= p { 0.0 } else { a } => "select(a, V(0.0), abs(x) <= p)"] [
         a |g, x, p| Tensor::map(&SHRINK_BACKWARD, &[&g.into(), &x.into(), &p.into()])?

@@ -160,6 +160,9 @@ impl Tensor {
     #[track_caller]
     fn plus_product(&self, op: &'static str, a: &Tensor, b: &Tensor, beta: Scalar, alpha: Scalar) -> Result<Tensor> {
         let ab = product(op, a, b)?;
+        // In the type of the matrices: 0.5 times integers is nothing.
+        let whole = |by: Scalar| if ab.dtype().is_float() { by } else { Scalar::Int(by.as_i64()) };
+        let (beta, alpha) = (whole(beta), whole(alpha));
         let scaled = |t: Tensor, by: Scalar| if by.as_f64() == 1.0 { Ok(t) } else { t.mul(by)?.to_dtype(ab.dtype()) };
         let product = scaled(ab.clone(), alpha)?;
         if self.dtype() != ab.dtype() {

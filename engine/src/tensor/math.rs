@@ -208,6 +208,9 @@ impl Operand {
 
     #[track_caller]
     pub(crate) fn sub(a: &Operand, b: &Operand) -> Result<Tensor> {
+        if [a, b].iter().any(|o| o.tensor().is_some_and(|t| t.dtype() == DType::Bool)) {
+            return Err(Error::dtype("sub", "bools do not subtract; use logical_xor, or convert one operand"));
+        }
         match (a, b) {
             (Operand::Tensor(t), Operand::Scalar(s)) if neutral(t, *s, 0.0) => t.alias(),
             _ => Operand::apply(&ops::SUB, &[a, b], false),
@@ -266,6 +269,16 @@ impl Operand {
     }
 
     /// Logical operators take anything: what is not 0 is true.
+    /// For functions that integers and bools alone do not have.
+    #[track_caller]
+    fn of_floats(f: &'static Function, a: &Operand, b: &Operand) -> Result<Tensor> {
+        let dtype = Operand::common_dtype(f.name, &[a, b])?;
+        if !dtype.is_float() {
+            return Err(Error::dtype(f.name, format!("not defined for {dtype}; convert to floats")));
+        }
+        Operand::apply(f, &[a, b], false)
+    }
+
     #[track_caller]
     fn logical(f: &'static Function, a: &Operand, b: &Operand) -> Result<Tensor> {
         let truth = |o: &Operand| match o {
@@ -398,7 +411,7 @@ methods! {
     ///
     /// # Errors
     /// As for [`add`](Self::add).
-    hypot: |a, b| Operand::apply(&ops::HYPOT, &[a, b], true);
+    hypot: |a, b| Operand::of_floats(&ops::HYPOT, a, b);
     /// `|self|` with the sign of `other`.
     ///
     /// # Errors
@@ -563,6 +576,9 @@ impl Tensor {
     /// As for [`add`](Self::add); different types.
     #[track_caller]
     pub fn isclose(&self, other: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Result<Tensor> {
+        if !(rtol >= 0.0 && atol >= 0.0) {
+            return Err(Error::argument("isclose", format!("the tolerances must not be negative, but rtol is {rtol} and atol {atol}")));
+        }
         if self.dtype() != other.dtype() {
             return Err(Error::dtype("isclose", format!("compares one type, not {} with {}", self.dtype(), other.dtype())));
         }
@@ -619,8 +635,7 @@ impl Tensor {
     #[track_caller]
     pub fn heaviside(&self, value: &Tensor) -> Result<Tensor> {
         let step = self.gt(0)?.to_dtype(self.dtype())?;
-        let step = value.where_(&self.eq(0)?, &step)?;
-        if self.dtype().is_float() { self.where_(&self.isnan()?, &step) } else { Ok(step) }
+        value.where_(&self.eq(0)?, &step)
     }
 }
 

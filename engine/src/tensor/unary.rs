@@ -211,7 +211,7 @@ impl Tensor {
     /// A `bool` tensor.
     #[track_caller]
     pub fn square(&self) -> Result<Tensor> {
-        self.row(&ops::SQUARE, &[])
+        if self.dtype() == DType::Bool { self.to_dtype(DType::I64)?.square() } else { self.row(&ops::SQUARE, &[]) }
     }
 
     /// What [`trunc`](Self::trunc) takes away.
@@ -330,6 +330,11 @@ impl Tensor {
     pub(crate) fn clamp_numbers(&self, min: Option<Scalar>, max: Option<Scalar>) -> Result<Tensor> {
         const OP: &str = "clamp";
         self.value()?;
+        if self.dtype() == DType::Bool
+            && let Some(s) = [min, max].into_iter().flatten().find(|s| !matches!(s, Scalar::Bool(_)))
+        {
+            return self.to_dtype(s.default_dtype())?.clamp_numbers(min, max);
+        }
         self.expect_number(OP)?;
         let float = [min, max].iter().flatten().any(|s| matches!(s, Scalar::Float(_)));
         let x = if float { self.as_float()? } else { self.clone() };
@@ -554,7 +559,12 @@ impl Tensor {
     #[track_caller]
     pub fn logit(&self, eps: Option<f64>) -> Result<Tensor> {
         let x = match eps {
-            Some(e) => self.clamp(e, 1.0 - e)?,
+            // Not clamp: beyond 1/2 the lower limit is above the upper one, and it is the lower one that counts.
+            Some(e) => {
+                let x = self.as_float()?;
+                let low = x.lt(e)?;
+                x.masked_fill(&x.gt(1.0 - e)?, 1.0 - e)?.masked_fill(&low, e)?
+            }
             None => self.as_float()?,
         };
         x.div(Operand::sub(&1.0f64.into(), &(&x).into())?)?.log()

@@ -2,6 +2,7 @@
 
 use super::super::Tensor;
 use super::biased;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::nn::Sizes;
 use crate::ops::{Conv2d, Conv2dInputGrad, Geometry};
@@ -14,6 +15,11 @@ pub(super) fn batched(op: &'static str, x: &Tensor, spatial: usize, f: impl FnOn
         Some(1) => f(&x.unsqueeze(0)?)?.squeeze(0),
         _ => Err(Error::argument(op, format!("the input {:?} should have {} or {} dimensions", x.shape(), spatial + 1, spatial + 2))),
     }
+}
+
+/// Where integers are exact as floats: they have no kernels of their own.
+pub(super) fn floats_for(x: &Tensor) -> Option<DType> {
+    x.dtype().is_int().then_some(if x.device().is_cpu() { DType::F64 } else { DType::F32 })
 }
 
 #[track_caller]
@@ -66,6 +72,11 @@ impl Tensor {
         groups: usize,
     ) -> Result<Tensor> {
         check("conv2d", self, weight, 2)?;
+        if let Some(float) = floats_for(self) {
+            let bias = bias.map(|b| b.to_dtype(float)).transpose()?;
+            let (x, w) = (self.to_dtype(float)?, weight.to_dtype(float)?);
+            return x.conv2d(&w, bias.as_ref(), stride, padding, dilation, groups)?.to_dtype(self.dtype());
+        }
         let geometry = Geometry { stride: stride.sizes(), padding: padding.sizes(), dilation: dilation.sizes(), groups };
         batched("conv2d", self, 2, |x| {
             let y = Tensor::apply(Conv2d(geometry), &[x, weight])?;
@@ -114,6 +125,11 @@ impl Tensor {
     ) -> Result<Tensor> {
         let op = "conv_transpose2d";
         check(op, self, weight, 2)?;
+        if let Some(float) = floats_for(self) {
+            let bias = bias.map(|b| b.to_dtype(float)).transpose()?;
+            let (x, w) = (self.to_dtype(float)?, weight.to_dtype(float)?);
+            return x.conv_transpose2d(&w, bias.as_ref(), stride, padding, output_padding, groups, dilation)?.to_dtype(self.dtype());
+        }
         let geometry = Geometry { stride: stride.sizes(), padding: padding.sizes(), dilation: dilation.sizes(), groups };
         let extra = output_padding.sizes();
         batched(op, self, 2, |x| {

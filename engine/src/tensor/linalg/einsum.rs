@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::super::Tensor;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 
 /// A dimension's name: a letter, or a dimension of the ellipsis counted from the right.
@@ -85,7 +86,11 @@ impl Tensor {
             let wanted = |l: &Label| output.contains(l) || rest[i + 1..].iter().any(|(n, _)| n.contains(l));
             result = contract(result, right.clone(), wanted)?;
         }
-        let (labels, t) = summed(result, |l| output.contains(l))?;
+        let (labels, t) = match rest.is_empty() {
+            // A sum of its own, in a sum's type.
+            true => summed_as(result, |l| output.contains(l), None)?,
+            false => summed(result, |l| output.contains(l))?,
+        };
         permuted(&labels, &t, &output)
     }
 }
@@ -143,12 +148,18 @@ fn diagonals(mut labels: Labels, mut t: Tensor) -> Result<(Labels, Tensor)> {
 /// Sums what is not wanted.
 #[track_caller]
 fn summed((labels, t): (Labels, Tensor), wanted: impl Fn(&Label) -> bool) -> Result<(Labels, Tensor)> {
+    let dtype = t.dtype();
+    summed_as((labels, t), wanted, Some(dtype))
+}
+
+#[track_caller]
+fn summed_as((labels, t): (Labels, Tensor), wanted: impl Fn(&Label) -> bool, dtype: Option<DType>) -> Result<(Labels, Tensor)> {
     let dims: Vec<isize> = (0..labels.len()).filter(|&d| !wanted(&labels[d])).map(|d| d as isize).collect();
     if dims.is_empty() {
         return Ok((labels, t));
     }
-    let dtype = t.dtype();
-    let t = t.sum(&dims)?.to_dtype(dtype)?;
+    let t = t.sum(&dims)?;
+    let t = dtype.map_or(Ok(t.clone()), |d| t.to_dtype(d))?;
     Ok((labels.into_iter().filter(|l| wanted(l)).collect(), t))
 }
 

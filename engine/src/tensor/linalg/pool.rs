@@ -1,7 +1,7 @@
 //! Pooling, over one dimension and two.
 
 use super::super::Tensor;
-use super::conv::batched;
+use super::conv::{batched, floats_for};
 use crate::error::{Error, Result};
 use crate::nn::Sizes;
 use crate::ops::{Average, AvgPool2d, MaxPoolIndices, Windows};
@@ -112,8 +112,18 @@ impl Tensor {
     /// As [`adaptive_max_pool2d`](Self::adaptive_max_pool2d).
     #[track_caller]
     pub fn adaptive_max_pool1d(&self, output: usize) -> Result<Tensor> {
+        Ok(self.adaptive_max_pool1d_with_indices(output)?.0)
+    }
+
+    /// [`adaptive_max_pool1d`](Self::adaptive_max_pool1d) and the positions of the maxima.
+    ///
+    /// # Errors
+    /// As [`adaptive_max_pool1d`](Self::adaptive_max_pool1d).
+    #[track_caller]
+    pub fn adaptive_max_pool1d_with_indices(&self, output: usize) -> Result<(Tensor, Tensor)> {
         rank("adaptive_max_pool1d", self, 1)?;
-        self.unsqueeze(-2)?.maxima(Windows::adaptive([1, output]))?.0.squeeze(-2)
+        let (values, indices) = self.unsqueeze(-2)?.maxima(Windows::adaptive([1, output]))?;
+        Ok((values.squeeze(-2)?, indices.squeeze(-2)?))
     }
 
     /// Values are gathered by index, so that their gradient is a scatter and differentiates again.
@@ -121,7 +131,8 @@ impl Tensor {
     fn maxima(&self, windows: Windows) -> Result<(Tensor, Tensor)> {
         let mut indices = None;
         let values = batched("max_pool2d", self, 2, |x| {
-            let at = Tensor::apply(MaxPoolIndices(windows), &[x])?;
+            let comparable = floats_for(x).map_or(Ok(x.clone()), |float| x.to_dtype(float))?;
+            let at = Tensor::apply(MaxPoolIndices(windows), &[&comparable])?;
             let (s, o) = (x.shape(), at.shape());
             let flat = x.reshape([s[0], s[1], s[2] * s[3]])?;
             let y = flat.gather(2, &at.reshape([o[0], o[1], o[2] * o[3]])?)?.reshape([o[0], o[1], o[2], o[3]]);
@@ -189,6 +200,7 @@ impl Tensor {
 
     #[track_caller]
     fn means(&self, average: Average) -> Result<Tensor> {
-        batched("avg_pool2d", self, 2, |x| Tensor::apply(AvgPool2d(average), &[x])?.to_dtype(self.dtype()))
+        let x = floats_for(self).map_or(Ok(self.clone()), |float| self.to_dtype(float))?;
+        batched("avg_pool2d", &x, 2, |x| Tensor::apply(AvgPool2d(average), &[x])?.to_dtype(self.dtype()))
     }
 }
