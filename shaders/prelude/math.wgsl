@@ -240,11 +240,16 @@ fn gelu_slope(x: V) -> V {
     return V(0.5) * (V(1.0) + erf(x * V(0.70710678))) + x * V(0.39894228) * exp(x * x * V(-0.5));
 }
 
-fn gelu_tanh(x: V) -> V { return x * V(0.5) * (V(1.0) + tanh_safe(V(0.79788456) * (x + V(0.044715) * x * x * x))); }
+// x / 2 (1 + tanh(u / 2)) = x sigmoid(u)
+fn gelu_tanh(x: V) -> V { return x * sigmoid(V(1.59576912) * (x + V(0.044715) * x * x * x)); }
 
+// s + x s (1 - s) u', without computing 1 - s.
 fn gelu_tanh_slope(x: V) -> V {
-    let t = tanh_safe(V(0.79788456) * (x + V(0.044715) * x * x * x));
-    return V(0.5) * (V(1.0) + t) + V(0.5) * x * (V(1.0) - t * t) * (V(0.79788456) * (V(1.0) + V(0.134145) * x * x));
+    let u = V(1.59576912) * (x + V(0.044715) * x * x * x);
+    let e = exp(-abs(u));
+    let p = V(1.0) / (V(1.0) + e);
+    let s = select(e * p, p, u > V(0.0));
+    return s + x * (e * p * p) * V(1.59576912) * (V(1.0) + V(0.134145) * x * x);
 }
 
 // ---- values that no constant may hold ----

@@ -4,6 +4,7 @@
 //! the number 0 is refused by the methods of `Tensor`.
 
 use super::elementwise::*;
+use super::fastmath::Float;
 use crate::error::Result;
 use crate::runtime::cpu::tile::Reg;
 use crate::tensor::{Operand, Tensor};
@@ -44,7 +45,7 @@ functions! { BINARY same;
         [a |g| g.zeros_like()?; b |g| g.zeros_like()?];
 
     ATAN2 "atan2"(a, b) 30 [float a.atan2(b) => "atan2_safe(a, b)"]
-        [a |g, a, b| g * (b / (a * a + b * b)); b |g, a, b| -g * (a / (a * a + b * b))];
+        [a |g, a, b| g * (b / distance_squared(a, b)); b |g, a, b| -g * (a / distance_squared(a, b))];
     HYPOT "hypot"(a, b) 10 [float a.hypot(b) => "hypot(a, b)"] [a |g, a, y| g * (a / y); b |g, b, y| g * (b / y)];
     COPYSIGN "copysign"(a, b) 2 [float a.copysign(b) => "copysign(a, b)"] [a |g, a, y| copied(g, a, y)?; b |g| g.zeros_like()?];
     LOGADDEXP "logaddexp"(a, b) 24 [float logaddexp(a, b) => "logaddexp(a, b)"]
@@ -104,31 +105,6 @@ fn int_floor_mod(a: i64, b: i64) -> i64 {
     if r != 0 && (r < 0) != (b < 0) { r + b } else { r }
 }
 
-/// What the float formulas are instantiated for.
-trait Float:
-    super::fastmath::Real
-    + PartialOrd
-    + std::ops::Rem<Output = Self>
-    + std::ops::Add<Output = Self>
-    + std::ops::Sub<Output = Self>
-    + std::ops::Div<Output = Self>
-{
-    fn floor(self) -> Self;
-    fn copysign(self, sign: Self) -> Self;
-    fn abs(self) -> Self;
-}
-
-macro_rules! float {
-    ($($t:ty)*) => {$(
-        impl Float for $t {
-            fn floor(self) -> $t { <$t>::floor(self) }
-            fn copysign(self, sign: $t) -> $t { <$t>::copysign(self, sign) }
-            fn abs(self) -> $t { <$t>::abs(self) }
-        }
-    )*};
-}
-float!(f32 f64);
-
 #[inline(always)]
 fn floor_mod<F: Float>(a: F, b: F) -> F {
     let (r, zero) = (a % b, F::constant(0.0));
@@ -182,6 +158,14 @@ fn pow_exponent(g: &Tensor, a: &Operand, b: &Operand, y: &Tensor) -> Result<Tens
         Operand::Tensor(t) => (y * t.log()?, t.eq(0.0)?.logical_and(&not_negative)?),
     };
     Ok(g * log.masked_fill(&zero, 0.0)?)
+}
+
+/// `a² + b²` where one of them may be a number.
+fn distance_squared(a: &Operand, b: &Operand) -> Tensor {
+    match (a, b) {
+        (Operand::Scalar(s), Operand::Tensor(t)) | (Operand::Tensor(t), Operand::Scalar(s)) => t * t + s.as_f64() * s.as_f64(),
+        _ => a * a + b * b,
+    }
 }
 
 /// The part of `g` for `a` of a maximum: all where it is the larger, half where both are equal.

@@ -6,6 +6,8 @@
 //! within about 2 ulp, and right for infinities, NaN and overflow. `shaders/prelude/math.wgsl` has the
 //! same formulas where WGSL's own functions are too coarse.
 
+use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
+
 /// A float that the tables of elementwise functions are instantiated for.
 pub(crate) trait Real: Copy {
     fn constant(value: f64) -> Self;
@@ -24,6 +26,35 @@ pub(crate) trait Real: Copy {
     fn lgamma(self) -> Self;
     fn digamma(self) -> Self;
 }
+
+/// A float with its arithmetic: what formulas of several lines are written for.
+pub(super) trait Float:
+    Real + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Rem<Output = Self> + Neg<Output = Self>
+{
+    fn floor(self) -> Self;
+    fn abs(self) -> Self;
+    fn copysign(self, sign: Self) -> Self;
+}
+
+macro_rules! float {
+    ($($t:ty)*) => {$(
+        impl Float for $t {
+            #[inline(always)]
+            fn floor(self) -> $t {
+                <$t>::floor(self)
+            }
+            #[inline(always)]
+            fn abs(self) -> $t {
+                <$t>::abs(self)
+            }
+            #[inline(always)]
+            fn copysign(self, sign: $t) -> $t {
+                <$t>::copysign(self, sign)
+            }
+        }
+    )*};
+}
+float!(f32 f64);
 
 macro_rules! free_functions {
     ($($name:ident)*) => {$(

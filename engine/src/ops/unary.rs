@@ -15,7 +15,7 @@ const LN_2: f64 = std::f64::consts::LN_2;
 const LN_10: f64 = std::f64::consts::LN_10;
 /// 2 / sqrt(pi)
 const ERF_SLOPE: f64 = std::f64::consts::FRAC_2_SQRT_PI;
-/// sqrt(2 / pi)
+/// sqrt(2 / pi): gelu's tanh form is `x / 2 (1 + tanh(v)) = x sigmoid(2 v)` with `v` of this slope at 0.
 const GELU_SLOPE: f64 = 0.797_884_560_802_865_4;
 
 functions! { UNARY same;
@@ -76,7 +76,7 @@ functions! { UNARY same;
         [x |g, y| Tensor::map(&RELU_BACKWARD, &[&g.into(), &y.into()])?];
     GELU "gelu"(x) 24 [float x * 0.5 * (1.0 + erf(x * 0.7071067811865476)) => "gelu(x)"]
         [x |g, x| Tensor::map(&GELU_BACKWARD, &[&g.into(), &x.into()])?];
-    GELU_TANH "gelu_tanh"(x) 18 [float x * 0.5 * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) => "gelu_tanh(x)"]
+    GELU_TANH "gelu_tanh"(x) 18 [float x * sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x)) => "gelu_tanh(x)"]
         [x |g, x| Tensor::map(&GELU_TANH_BACKWARD, &[&g.into(), &x.into()])?];
     SILU "silu"(x) 11 [float x * sigmoid(x) => "x * sigmoid(x)"]
         [x |g, x| Tensor::map(&SILU_BACKWARD, &[&g.into(), &x.into()])?];
@@ -131,7 +131,7 @@ functions! { UNARY same;
         a |g, x| Tensor::map(&GELU_BACKWARD, &[&g.into(), &x.into()])?;
         x |g, a, x| g * a * (x * x * -0.5).exp()? * (2.0 - x * x) * 0.3989422804014327
     ];
-    GELU_TANH_BACKWARD "gelu_tanh_backward"(a, x) 26 [float a * gelu_tanh_slope(x, tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) => "a * gelu_tanh_slope(x)"] [
+    GELU_TANH_BACKWARD "gelu_tanh_backward"(a, x) 26 [float a * gelu_tanh_slope(x) => "a * gelu_tanh_slope(x)"] [
         a |g, x| Tensor::map(&GELU_TANH_BACKWARD, &[&g.into(), &x.into()])?;
         x |g, a, x| g * a * gelu_tanh_curvature(x)?
     ];
@@ -174,15 +174,15 @@ fn no_derivative(op: &'static str) -> Result<Tensor> {
     Err(Error::autograd(op, "the derivative of this function is not implemented"))
 }
 
-/// The derivative of gelu's tanh form at `x`, where `t` is its tanh.
+/// The derivative of gelu's tanh form, which is `x sigmoid(u)`: `s + x s (1 - s) u'`, without computing `1 - s`.
 #[inline(always)]
-fn gelu_tanh_slope<R>(x: R, t: R) -> R
-where
-    R: Real + std::ops::Add<Output = R> + std::ops::Mul<Output = R> + std::ops::Sub<Output = R>,
-{
-    let (half, one) = (R::constant(0.5), R::constant(1.0));
-    let slope = R::constant(GELU_SLOPE) * (one + R::constant(3.0 * 0.044715) * x * x);
-    half * (one + t) + half * x * (one - t * t) * slope
+fn gelu_tanh_slope<R: Float>(x: R) -> R {
+    let (one, slope) = (R::constant(1.0), R::constant(2.0 * GELU_SLOPE));
+    let u = slope * (x + R::constant(0.044715) * x * x * x);
+    let e = exp(-u.abs());
+    let p = one / (one + e);
+    let s = if u > R::constant(0.0) { p } else { e * p };
+    s + x * (e * p * p) * slope * (one + R::constant(3.0 * 0.044715) * x * x)
 }
 
 /// The second derivative of gelu's tanh form.

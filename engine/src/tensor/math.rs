@@ -268,7 +268,6 @@ impl Operand {
         Operand::apply(f, &[a, b], false)
     }
 
-    /// Logical operators take anything: what is not 0 is true.
     /// For functions that integers and bools alone do not have.
     #[track_caller]
     fn of_floats(f: &'static Function, a: &Operand, b: &Operand) -> Result<Tensor> {
@@ -279,6 +278,7 @@ impl Operand {
         Operand::apply(f, &[a, b], false)
     }
 
+    /// Logical operators take anything: what is not 0 is true.
     #[track_caller]
     fn logical(f: &'static Function, a: &Operand, b: &Operand) -> Result<Tensor> {
         let truth = |o: &Operand| match o {
