@@ -447,7 +447,8 @@ impl<'a> Run<'a> {
     fn partner(&mut self, rng: &mut Rng, v: &Var, same_type: bool) -> Option<Var> {
         let (shape, dtype) = (v.t.shape().to_vec(), v.t.dtype());
         let fits = |o: &Var| {
-            broadcast(o.t.shape(), &shape).is_some_and(|s| s.iter().product::<usize>() <= self.limit) && (!same_type || o.t.dtype() == dtype)
+            broadcast(o.t.shape(), &shape).is_some_and(|s| s.iter().product::<usize>() <= self.limit)
+                && (!same_type || o.t.dtype() == dtype)
         };
         if rng.below(4) < 3
             && let Some(o) = self.any(rng, fits)
@@ -845,7 +846,10 @@ impl<'a> Run<'a> {
             Meta { mag: x.mag * y.mag * n, err: n * (x.err * y.mag + y.err * x.mag + e * x.mag * y.mag), quantum }
         };
         let b = match rng.below(3) {
-            0 if shape.len() >= 2 && shape[shape.len() - 2] * a.t.numel() <= 4_000_000 && shape[shape.len() - 2] * a.t.numel() / k.max(1) <= self.limit => {
+            0 if shape.len() >= 2
+                && shape[shape.len() - 2] * a.t.numel() <= 4_000_000
+                && shape[shape.len() - 2] * a.t.numel() / k.max(1) <= self.limit =>
+            {
                 let Some(b) = self.put_shared(format!("{}.transpose(-1, -2)", a.name), a.t.transpose(-1, -2), a.meta.clone()) else {
                     return;
                 };
@@ -891,7 +895,8 @@ impl<'a> Run<'a> {
         };
         let Some(x) = x else { return };
         let (t, name, m) = (&x.t, &x.name, x.meta());
-        let spread = |k: usize, by: f64| Meta { mag: m.mag * by * k as f64, err: k as f64 * (m.err * by + eps(d) * m.mag * by), quantum: None };
+        let spread =
+            |k: usize, by: f64| Meta { mag: m.mag * by * k as f64, err: k as f64 * (m.err * by + eps(d) * m.mag * by), quantum: None };
         match rng.below(8) {
             0 | 1 => {
                 let (o, k) = (1 + rng.below(3), 1 + rng.below(3));
@@ -910,7 +915,9 @@ impl<'a> Run<'a> {
                 self.put(format!("{name}.conv2d({}, data, stride {stride}, padding {padding})", weight.name), result, meta);
             }
             2 if m.is_exact() => drop(self.put(format!("{name}.max_pool2d(2, 2, 0)"), t.max_pool2d(2, 2, 0, 1, false), m)),
-            2 | 3 => drop(self.put(format!("{name}.avg_pool2d(3, 2, 1)"), t.avg_pool2d(3, 2, 1, false, true, None), m.smooth(1.0, m.mag, d))),
+            2 | 3 => {
+                drop(self.put(format!("{name}.avg_pool2d(3, 2, 1)"), t.avg_pool2d(3, 2, 1, false, true, None), m.smooth(1.0, m.mag, d)))
+            }
             4 => {
                 let causal = rng.one_in(2);
                 let result = t.scaled_dot_product_attention(t, t, None, 0.0, causal, None);

@@ -300,9 +300,8 @@ impl Scheduler<'_> {
         if group.inner.contains(&true) || matches!(group.anchor, Anchor::Compute(_)) {
             return false;
         }
-        let follows = |dims: &[usize]| {
-            rels.iter().all(|r| (0..r.shape.len()).all(|d| r.shape[d] == 1 || dims.contains(&d) == (r.strides[d] == 0)))
-        };
+        let follows =
+            |dims: &[usize]| rels.iter().all(|r| (0..r.shape.len()).all(|d| r.shape[d] == 1 || dims.contains(&d) == (r.strides[d] == 0)));
         let (mut stack, mut steps) = (vec![p], 0);
         while let Some(n) = stack.pop() {
             let node = &self.snapshot.nodes[n];

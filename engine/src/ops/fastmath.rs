@@ -29,7 +29,14 @@ pub(crate) trait Real: Copy {
 
 /// A float with its arithmetic: what formulas of several lines are written for.
 pub(super) trait Float:
-    Real + PartialOrd + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Rem<Output = Self> + Neg<Output = Self>
+    Real
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Rem<Output = Self>
+    + Neg<Output = Self>
 {
     fn floor(self) -> Self;
     fn abs(self) -> Self;

@@ -155,7 +155,10 @@ impl Tensor {
         }
         let inside = self.numel().checked_div(n * groups).unwrap_or(0);
         if inside == 1 && n == 1 {
-            return Err(Error::argument("group_norm", format!("needs more than one value to normalise, {:?} in {groups} groups has one", self.shape())));
+            return Err(Error::argument(
+                "group_norm",
+                format!("needs more than one value to normalise, {:?} in {groups} groups has one", self.shape()),
+            ));
         }
         let line = self.channel_shape("group_norm", w, b)?;
         let mut out = self.reshape([n, groups, inside])?.standardize("group_norm", &[2], None, None, eps)?.reshape(self.shape())?;
@@ -202,7 +205,11 @@ impl Tensor {
         let channels = self.shape()[1];
         let n = self.numel().checked_div(channels).unwrap_or(0);
         if n == 1 || eps <= 0.0 {
-            let why = if n == 1 { format!("more than one value a channel, {:?} has one", self.shape()) } else { format!("a positive eps, not {eps}") };
+            let why = if n == 1 {
+                format!("more than one value a channel, {:?} has one", self.shape())
+            } else {
+                format!("a positive eps, not {eps}")
+            };
             return Err(Error::argument("batch_norm", format!("training needs {why}")));
         }
         if let Some((mean, var)) = running.filter(|_| n > 0) {

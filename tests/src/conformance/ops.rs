@@ -249,7 +249,11 @@ pub fn compare_gradients(
     let differentiable = outputs.iter().zip(cotangents).filter(|(o, _)| o.requires_grad());
     let (outputs, given): (Vec<&Tensor>, Vec<Option<&Tensor>>) = differentiable.map(|(o, c)| (o, Some(c))).unzip();
     let wanted: Vec<&Tensor> = inputs.iter().map(|(t, _)| t).collect();
-    let found = if wanted.is_empty() || outputs.is_empty() { vec![None; wanted.len()] } else { autograd::grad(&outputs, &wanted, &given, false, false)? };
+    let found = if wanted.is_empty() || outputs.is_empty() {
+        vec![None; wanted.len()]
+    } else {
+        autograd::grad(&outputs, &wanted, &given, false, false)?
+    };
     for (i, (found, (input, key))) in found.iter().zip(inputs).enumerate() {
         let zeros = || Tensor::zeros(input.shape(), (input.dtype(), input.device()));
         let found = match found {

@@ -169,7 +169,14 @@ impl<const N: usize> FromValue for Padding<N> {
 
 impl<const N: usize> Padding<N> {
     /// Sizes to pad with on both sides; where one side needs more, the input comes back padded there.
-    fn resolve(self, op: &'static str, input: Tensor, weight: &Tensor, stride: [usize; N], dilation: [usize; N]) -> Result<(Tensor, [usize; N])> {
+    fn resolve(
+        self,
+        op: &'static str,
+        input: Tensor,
+        weight: &Tensor,
+        stride: [usize; N],
+        dilation: [usize; N],
+    ) -> Result<(Tensor, [usize; N])> {
         let mut both = [0; N];
         match self {
             Padding::Sizes(sizes) => return Ok((input, sizes)),
