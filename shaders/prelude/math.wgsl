@@ -53,7 +53,8 @@ fn softplus_safe(x: V) -> V { return max_nan(x, V(0.0)) + log1p(exp(-abs(x))); }
 
 fn sinh_safe(x: V) -> V {
     let e = expm1(abs(x));
-    return copysign(V(0.5) * (e + e / (e + V(1.0))), x);
+    // The second term is e's share of e + 1: all of it where e is too large to tell.
+    return copysign(V(0.5) * (e + select(e / (e + V(1.0)), V(1.0), e > V(1.0e9))), x);
 }
 
 fn cosh_safe(x: V) -> V {
@@ -69,7 +70,8 @@ fn asinh_safe(x: V) -> V {
 
 fn acosh_safe(x: V) -> V {
     let t = x - V(1.0);
-    return select(log1p(t + sqrt(V(2.0) * t + t * t)), log(x) + V(0.69314718), x > V(1.0e9));
+    // Two roots, so that none is of a square that overflowed: NaN below 1.
+    return select(log1p(t + sqrt(t) * sqrt(t + V(2.0))), log(x) + V(0.69314718), x > V(1.0e9));
 }
 
 fn atanh_safe(x: V) -> V { return V(0.5) * log1p(V(2.0) * x / (V(1.0) - x)); }
@@ -150,9 +152,9 @@ fn erfc(x: V) -> V {
 fn pow_safe(x: V, y: V) -> V {
     let a = abs(x);
     let whole = floor(y) == y;
-    let odd = whole & ((y - V(2.0) * floor(y * V(0.5))) != V(0.0));
+    let odd = whole & is_finite(y) & ((y - V(2.0) * floor(y * V(0.5))) != V(0.0));
     let zero = select(a, V(1.0) / a, y < V(0.0));
-    var r = select(exp2(y * log2(a)), zero, a == V(0.0));
+    var r = select(select(exp2(y * log2(a)), V(1.0), a == V(1.0)), zero, a == V(0.0));
     r = select(r, -r, odd & ((bitcast<VU>(x) & VU(0x80000000u)) != VU(0u)));
     let undefined = (x < V(0.0)) & !whole & is_finite(x);
     r = select(r, sqrt(V(-1.0) - a), undefined);
@@ -162,11 +164,11 @@ fn pow_safe(x: V, y: V) -> V {
 
 // The remainder with the sign of the divisor (Python's %), and of the dividend (C's fmod).
 fn mod_floor(x: V, y: V) -> V {
-    let r = x - trunc(x / y) * y;
+    let r = mod_trunc(x, y);
     return select(r, r + y, (r != V(0.0)) & ((r < V(0.0)) != (y < V(0.0))));
 }
 
-fn mod_trunc(x: V, y: V) -> V { return x - trunc(x / y) * y; }
+fn mod_trunc(x: V, y: V) -> V { return select(x - trunc(x / y) * y, x, is_inf(y) & is_finite(x)); }
 
 // Integer division rounds to minus infinity; dividing by 0 gives 0 (WGSL leaves it open).
 fn idiv_floor(x: VI, y: VI) -> VI {
@@ -305,17 +307,65 @@ fn turn(r: V, quarter: VI) -> V {
     return select(v, -v, (quarter & VI(2)) != VI(0));
 }
 
-// x without its whole quarter turns, in three steps; good up to |x| = 5e4, which is where the built-ins take over.
+// x without its whole quarter turns, in three steps; good up to |x| = 5e4, where `turn_far` takes over.
 fn turn_rest(x: V, n: V) -> V { return ((x - n * V(1.5703125)) - n * V(4.837512969970703e-4)) - n * V(7.549789948768648e-8); }
+
+// Word i of 0, then the binary digits of 2/pi.
+fn two_over_pi(i: VU) -> VU {
+    let a = select(select(VU(0u), VU(0xa2f9836eu), i == VU(1u)), VU(0x4e441529u), i == VU(2u));
+    let b = select(select(a, VU(0xfc2757d1u), i == VU(3u)), VU(0xf534ddc0u), i == VU(4u));
+    let c = select(select(b, VU(0xdb629599u), i == VU(5u)), VU(0x3c439041u), i == VU(6u));
+    return select(c, VU(0xfe5163abu), i == VU(7u));
+}
+
+// turn(|x|, 0) or turn(|x|, 1) for |x| > 5e4 (Payne and Hanek). x is m * 2^(e - 23) with a whole m of 24 bits; of
+// 2/pi only the 96 digits from the one count that make x * 2/pi modulo 4, the number of quarter turns. The product
+// of m, in two parts of 12 bits, with these is taken in digits of 16 bits; what leaves at the top is whole turns.
+fn turn_far(x: V, ahead: VI) -> V {
+    let bits = bitcast<VU>(x);
+    let m = (bits & VU(0x7fffffu)) | VU(0x800000u);
+    let first = clamp((bits >> VU(23u)) & VU(0xffu), VU(127u), VU(254u)) - VU(120u);
+    let shift = first & VU(31u);
+    let word = first >> VU(5u);
+    var limbs = array<VU, 6>();
+    var carry = VU(0u);
+    for (var k = 2u; k < 3u; k--) {
+        let digits = (two_over_pi(word + VU(k)) << shift) | ((two_over_pi(word + VU(k + 1u)) >> VU(1u)) >> (VU(31u) - shift));
+        for (var side = 1u; side < 2u; side--) {
+            let digit = (digits >> VU(16u * (1u - side))) & VU(0xffffu);
+            let low = (m & VU(0xfffu)) * digit;
+            let high = (m >> VU(12u)) * digit;
+            let sum = low + ((high & VU(0xfu)) << VU(12u)) + carry;
+            limbs[2u * k + side] = sum & VU(0xffffu);
+            carry = (sum >> VU(16u)) + (high >> VU(4u));
+        }
+    }
+    let turns = (limbs[0] << VU(16u)) | limbs[1];
+    let part = (turns << VU(2u)) | (limbs[2] >> VU(14u));
+    // To the nearest quarter: the rest is a signed fraction of one.
+    let quarter = (turns >> VU(30u)) + (part >> VU(31u));
+    let rest = V(bitcast<VI>(part)) * V(3.65729530e-10);
+    return turn(rest, bitcast<VI>(quarter) + ahead);
+}
 
 fn sin_safe(x: V) -> V {
     let n = round(clamp(x, V(-5.0e4), V(5.0e4)) * V(0.63661977));
-    return select(turn(turn_rest(x, n), VI(n)), sin(x), !(abs(x) <= V(5.0e4)));
+    let near = turn(turn_rest(x, n), VI(n));
+    let far = !(abs(x) <= V(5.0e4));
+    if any(far) {
+        return select(select(near, copysign(V(1.0), x) * turn_far(x, VI(0)), far), x - x, !is_finite(x));
+    }
+    return near;
 }
 
 fn cos_safe(x: V) -> V {
     let n = round(clamp(x, V(-5.0e4), V(5.0e4)) * V(0.63661977));
-    return select(turn(turn_rest(x, n), VI(n) + VI(1)), cos(x), !(abs(x) <= V(5.0e4)));
+    let near = turn(turn_rest(x, n), VI(n) + VI(1));
+    let far = !(abs(x) <= V(5.0e4));
+    if any(far) {
+        return select(select(near, turn_far(x, VI(1)), far), x - x, !is_finite(x));
+    }
+    return near;
 }
 
 // ---- special functions ----
@@ -399,8 +449,9 @@ fn logaddexp(a: V, b: V) -> V {
 
 // Python's //: floor(a / b), exact where the quotient would round up into the next whole number.
 fn div_floor(a: V, b: V) -> V {
-    let q = round((a - mod_floor(a, b)) / b);
-    return select(q, a / b, (b == V(0.0)) | !is_finite(a) | !is_finite(b));
+    let rest = mod_trunc(a, b);
+    let q = round((a - rest) / b);
+    return select(select(q, q - V(1.0), (rest != V(0.0)) & ((rest < V(0.0)) != (b < V(0.0)))), a / b, b == V(0.0));
 }
 
 fn upow(x: VU, y: VU) -> VU {

@@ -106,12 +106,12 @@ functions! { UNARY same;
 
     // ---- limits: NaN stays, and the gradient passes at the limits themselves ----
     CLAMP "clamp"(x, p, q) 2 [
-        float { let low = if x < p { p } else { x }; if low > q { q } else { low } } => "select(select(x, p, x < p), q, max(x, p) > q)",
+        float { let low = if x < p { p } else { x }; if low > q { q } else { low } } => "select(min(max(x, p), q), x, is_nan(x))",
         ints x.max(p).min(q) => "min(max(x, p), q)"
     ] [x |g, x, p, q| Tensor::map(&CLAMP_BACKWARD, &[&g.into(), &x.into(), &p.into(), &q.into()])?];
-    CLAMP_MIN "clamp_min"(x, p) 1 [float if x < p { p } else { x } => "select(x, p, x < p)", ints x.max(p) => "max(x, p)"]
+    CLAMP_MIN "clamp_min"(x, p) 1 [float if x < p { p } else { x } => "select(max(x, p), x, is_nan(x))", ints x.max(p) => "max(x, p)"]
         [x |g, x, p| Tensor::map(&CLAMP_BACKWARD, &[&g.into(), &x.into(), &p.into(), &f64::INFINITY.into()])?];
-    CLAMP_MAX "clamp_max"(x, p) 1 [float if x > p { p } else { x } => "select(x, p, x > p)", ints x.min(p) => "min(x, p)"]
+    CLAMP_MAX "clamp_max"(x, p) 1 [float if x > p { p } else { x } => "select(min(x, p), x, is_nan(x))", ints x.min(p) => "min(x, p)"]
         [x |g, x, p| Tensor::map(&CLAMP_BACKWARD, &[&g.into(), &x.into(), &f64::NEG_INFINITY.into(), &p.into()])?];
 
     // ---- derivatives of the above: `a` is the incoming gradient ----

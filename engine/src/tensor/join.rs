@@ -129,6 +129,14 @@ impl Tensor {
                 _ => return Err(Error::argument("pad", format!("mode '{mode}' is none of constant, reflect, replicate, circular"))),
             };
             let (more, fewer) = ([left.max(0) as usize, right.max(0) as usize], [left.min(0).unsigned_abs(), right.min(0).unsigned_abs()]);
+            if mode == "circular" && fewer != [0, 0] {
+                // What is cropped is not what comes round.
+                let rest = size.checked_sub(fewer[0]).and_then(|n| n.checked_sub(fewer[1]));
+                let rest = rest.filter(|&n| more.iter().all(|&m| m <= n));
+                let rest = rest.ok_or_else(|| unfit(format!("dimension {d} would be too small to come round")))?;
+                out = out.narrow(d as isize, fewer[0], rest)?.pad_from_itself(d as isize, rest, more[0], more[1], mode)?;
+                continue;
+            }
             if more.iter().any(|&n| n > most) {
                 return Err(unfit(format!("{mode} takes at most {most} for dimension {d}")));
             }
@@ -194,6 +202,9 @@ impl Tensor {
         let shifts = shifts.written().unwrap_or_default();
         if shifts.is_empty() {
             return Err(Error::argument("roll", "needs a shift"));
+        }
+        if self.rank() == 0 && dims.written().is_some_and(|d| !d.is_empty()) {
+            return Err(Error::argument("roll", "dimensions of a tensor that has none"));
         }
         if dims.written().is_some_and(|d| d.is_empty()) && shifts.len() == 1 {
             return self.flatten(0, -1)?.roll(shifts, 0isize)?.reshape(self.shape());

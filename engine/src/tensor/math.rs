@@ -208,7 +208,11 @@ impl Operand {
 
     #[track_caller]
     pub(crate) fn sub(a: &Operand, b: &Operand) -> Result<Tensor> {
-        if [a, b].iter().any(|o| o.tensor().is_some_and(|t| t.dtype() == DType::Bool)) {
+        let boolean = |o: &Operand| match o {
+            Operand::Tensor(t) => t.dtype() == DType::Bool,
+            Operand::Scalar(s) => matches!(s, Scalar::Bool(_)),
+        };
+        if boolean(a) || boolean(b) {
             return Err(Error::dtype("sub", "bools do not subtract; use logical_xor, or convert one operand"));
         }
         match (a, b) {

@@ -153,6 +153,9 @@ impl Tensor {
         if groups == 0 || channels == 0 || channels % groups != 0 {
             return Err(Error::argument("group_norm", format!("{channels} channels do not divide into {groups} groups")));
         }
+        if self.shape()[2..].contains(&0) {
+            return Err(Error::argument("group_norm", format!("{:?} has no values behind the channels", self.shape())));
+        }
         let inside = self.numel().checked_div(n * groups).unwrap_or(0);
         if inside == 1 && n == 1 {
             return Err(Error::argument(
@@ -190,6 +193,9 @@ impl Tensor {
         eps: f64,
     ) -> Result<Tensor> {
         self.expect_float("batch_norm")?;
+        if self.numel() == 0 && self.rank() > 0 {
+            return self.copied();
+        }
         let line = self.channel_shape("batch_norm", w, b)?;
         let (w, b) = (w.map(|w| w.reshape(&line)).transpose()?, b.map(|b| b.reshape(&line)).transpose()?);
         let dims: SmallVec<[usize; 6]> = (0..self.rank()).filter(|&d| d != 1).collect();

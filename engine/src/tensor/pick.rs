@@ -106,8 +106,9 @@ impl Tensor {
     /// Ranks that differ, sizes that do not broadcast, an index out of range.
     #[track_caller]
     pub fn take_along_dim(&self, index: &Tensor, dim: Option<isize>) -> Result<Tensor> {
-        let Some(dim) = dim else { return self.flatten(0, -1)?.gather(0, &index.flatten(0, -1)?) };
+        let Some(dim) = dim else { return self.flatten(0, -1)?.take_along_dim(&index.flatten(0, -1)?, Some(0)) };
         let d = self.dim("take_along_dim", dim)?;
+        let index = &wrapped("take_along_dim", index, d, self.shape().get(d).copied().unwrap_or(1))?;
         if index.rank() != self.rank() {
             return Err(Error::argument("take_along_dim", format!("an index of {:?} for {:?}: ranks differ", index.shape(), self.shape())));
         }

@@ -253,7 +253,8 @@ impl Tensor {
     fn extreme(&self, value: Combine, position: Combine, dim: isize) -> Result<(Tensor, Tensor)> {
         let name = if value == Combine::Max { "max" } else { "min" };
         let d = dim_index(name, dim, self.rank())?;
-        let at = self.reduce(position, &dim, true)?;
+        let ordered = if self.dtype() == DType::Bool { self.to_dtype(DType::I32)? } else { self.clone() };
+        let at = ordered.reduce(position, &dim, true)?;
         let out = autograd::no_grad(|| self.reduce(value, &dim, true))?;
         let (picked, shape) = (at.clone(), Shape::from(self.shape()));
         autograd::record_with(&out, name, &[self], move |dy, _| {

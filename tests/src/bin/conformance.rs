@@ -31,7 +31,7 @@ struct Options {
     /// Write the counts there
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Run nothing: write an excerpt of the suite there, with a few cases of every name the engine has
+    /// Run nothing: write an excerpt of the suite there, with a case of every operator the engine has
     #[arg(long)]
     excerpt: Option<PathBuf>,
     /// Print every failing case, not only each name's worst
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     // A panic is one case's failure and is reported as such.
     std::panic::set_hook(Box::new(|_| {}));
     if let Some(to) = options.excerpt {
-        let written = Suite::open(&options.suite).and_then(|suite| conformance::excerpt::write(&suite, &to, 2));
+        let written = Suite::open(&options.suite).and_then(|suite| conformance::excerpt::write(&suite, &to));
         return match written {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {

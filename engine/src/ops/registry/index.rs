@@ -19,6 +19,17 @@ rows! {
         input.index_add(dim, &index, &source)
     };
     "index_copy"(input: Tensor, dim: isize, index: Tensor, source: Tensor) input.index_copy(dim, &index, &source);
+    "index_fill"(input: Tensor, dim: isize, index: Tensor, value: Tensor) {
+        if value.rank() > 0 {
+            return Err(Error::argument("index_fill", format!("the value must be a number or have no dimensions, not shape {:?}", value.shape())));
+        }
+        let d = input.size(dim).and_then(|_| crate::shape::dim_index("index_fill", dim, input.rank()))?;
+        let mut shape = input.shape().to_vec();
+        if let Some(n) = shape.get_mut(d) {
+            *n = index.numel();
+        }
+        input.index_copy(dim, &index.flatten(0, -1)?, &value.to_dtype(input.dtype())?.expand(shape)?)
+    };
     "index_fill"(input: Tensor, dim: isize, index: Tensor, value: Scalar) input.index_fill(dim, &index, value);
     "nonzero"(input: Tensor, as_tuple: bool = false) {
         let positions = input.nonzero()?;

@@ -80,8 +80,11 @@ rows! {
     "nn.functional.avg_pool1d"(input: Tensor, kernel_size: One, stride: Option<One>, padding: One = [0], ceil_mode: bool = false, count_include_pad: bool = true)
         input.avg_pool1d(kernel_size[0], stride.unwrap_or(kernel_size)[0], padding[0], ceil_mode, count_include_pad);
     "nn.functional.avg_pool2d"(input: Tensor, kernel_size: Pair, stride: Option<Pair>, padding: Pair = [0; 2], ceil_mode: bool = false,
-        count_include_pad: bool = true, divisor_override: Option<usize>)
-        input.avg_pool2d(kernel_size, stride.unwrap_or(kernel_size), padding, ceil_mode, count_include_pad, divisor_override);
+        count_include_pad: bool = true, divisor_override: Option<isize>) {
+        let divisor = divisor_override.map(isize::unsigned_abs);
+        let means = input.avg_pool2d(kernel_size, stride.unwrap_or(kernel_size), padding, ceil_mode, count_include_pad, divisor)?;
+        if divisor_override.is_some_and(|d| d < 0) { means.neg() } else { Ok(means) }
+    };
     "nn.functional.adaptive_avg_pool1d"(input: Tensor, output_size: Kept<1>) input.adaptive_avg_pool1d(output_size.sizes(&input)[0]);
     "nn.functional.adaptive_avg_pool2d"(input: Tensor, output_size: Kept<2>) input.adaptive_avg_pool2d(output_size.sizes(&input));
     "nn.functional.adaptive_max_pool1d"(input: Tensor, output_size: Kept<1>, return_indices: bool = false)

@@ -41,7 +41,12 @@ rows! {
     "select"(input: Tensor, dim: isize, index: isize) input.select(dim, index);
     "flip"(input: Tensor, dims: Variadic<isize>) input.flip(dims.0);
     "fliplr"(input: Tensor) input.flip(1);
-    "flipud"(input: Tensor) input.flip(0);
+    "flipud"(input: Tensor) {
+        if input.rank() == 0 {
+            return Err(Error::argument("flipud", "needs at least one dimension"));
+        }
+        input.flip(0)
+    };
     "unfold"(input: Tensor, dimension: isize, size: usize, step: usize) input.unfold(dimension, size, step);
     "as_strided"(input: Tensor, size: Vec<usize>, stride: Vec<isize>, storage_offset: usize = 0) input.as_strided(&size, &stride, storage_offset);
     "diagonal"(input: Tensor, offset: isize = 0, dim1: isize = 0, dim2: isize = 1) input.diagonal(offset, dim1, dim2);

@@ -129,6 +129,9 @@ impl Tensor {
     /// Values are gathered by index, so that their gradient is a scatter and differentiates again.
     #[track_caller]
     fn maxima(&self, windows: Windows) -> Result<(Tensor, Tensor)> {
+        if self.rank() >= 3 && self.shape()[self.rank() - 3] == 0 {
+            return Err(Error::argument("max_pool", format!("{:?} has no channels", self.shape())));
+        }
         let mut indices = None;
         let values = batched("max_pool2d", self, 2, |x| {
             let comparable = floats_for(x).map_or(Ok(x.clone()), |float| x.to_dtype(float))?;
