@@ -11,6 +11,7 @@ use crate::graph::kernel::{Access, Fused, Instr, Kernel, RegId, ScalarRef, Store
 use crate::ops::{self, Combine, OpRef};
 use crate::runtime::{Adapter, Limits, Place, Runtime, cpu::Cpu};
 use crate::shape::contiguous_strides;
+use crate::tensor::Tensor;
 
 /// A program in the making.
 struct Build(Fused);
@@ -522,6 +523,21 @@ fn too_much_memory_is_an_error() {
         assert!(matches!(e, Error::OutOfMemory { .. }), "{e}");
         gpu.alloc(1024).unwrap();
     }
+}
+
+/// The index is computed on the device, so that nobody could check it before; what was read stays readable.
+#[test]
+fn a_bad_index_fails_the_next_read() {
+    crate::testing::for_each_device(|device| {
+        let x = Tensor::new([1.0, 2.0, 3.0], device)?;
+        let at = Tensor::new([0i64, 1], device)?.mul(7)?;
+        let e = x.index_select(0, &at)?.to_vec::<f32>().unwrap_err();
+        assert!(matches!(e.root(), Error::Index { .. }) && e.to_string().contains("index 7 at position 1"), "on {device}: {e}");
+        assert_eq!(x.to_vec::<f32>()?, [1.0, 2.0, 3.0]);
+        let e = x.index_add(0, &at, &Tensor::new([1.0, 1.0], device)?)?.to_vec::<f32>().unwrap_err();
+        assert!(matches!(e.root(), Error::Index { .. }), "on {device}: {e}");
+        Ok(())
+    });
 }
 
 /// A kernel's line for people.
