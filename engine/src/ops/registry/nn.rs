@@ -147,16 +147,12 @@ rows! {
 }
 
 /// The padding of a convolution: sizes, `'valid'` (none) or `'same'` (the result has the input's size).
+#[derive(Default)]
 enum Padding<const N: usize> {
     Sizes([usize; N]),
+    #[default]
     Valid,
     Same,
-}
-
-impl<const N: usize> Default for Padding<N> {
-    fn default() -> Self {
-        Padding::Valid
-    }
 }
 
 impl<const N: usize> FromValue for Padding<N> {
