@@ -903,7 +903,7 @@ impl<'a> Run<'a> {
                 let (stride, padding) = (1 + rng.below(2), rng.below(2));
                 let (call, weight, wm) = self.fresh(rng, &[o, c, k, k], d);
                 let leaf = rng.one_in(2);
-                let weight = weight.and_then(|w| w.requires_grad_(leaf).map(|w| w.clone()));
+                let weight = weight.and_then(|w| w.requires_grad_(leaf).cloned());
                 let Some(weight) = self.put(call + if leaf { ".requires_grad_()" } else { "" }, weight, wm) else { return };
                 if leaf {
                     self.leaves.push(weight.clone());
