@@ -2,8 +2,8 @@
 //
 // The index is index[o, j, c], or index[j] for whole slices (SLICES). One element an invocation, neighbours
 // along c: reads of slices are coalesced. Purely bound by memory, so the two divisions that find o and c hide.
-// Indices come from data: they are clamped, so that no read leaves x.
-// Prelude: const SLICES; x(i), index(i), store(i, v).
+// Indices come from data: they are clamped, so that no read leaves x, and reported.
+// Prelude: const SLICES; x(i), index(i), store(i, v), fault(value, position, size).
 
 struct Params {
     count: u32, // elements of y
@@ -26,7 +26,11 @@ fn main(
     let row = i / p.inner;
     let c = i - row * p.inner;
     let o = row / p.n;
-    let picked = i32(index(select(i, row - o * p.n, SLICES == 1u)));
+    let at = select(i, row - o * p.n, SLICES == 1u);
+    let picked = i32(index(at));
+    if picked < 0 || picked >= i32(p.size) {
+        fault(picked, at, p.size);
+    }
     // A fault flag would be raised here when the clamp changes something.
     let j = u32(clamp(picked, 0, i32(p.size) - 1));
     store(i, x((o * p.size + j) * p.inner + c));

@@ -5,7 +5,7 @@
 // looks for it in all n indices: no atomics, so the same bits every time, at the cost of count * n index reads
 // (which all lanes of a group read together, from cache). Right for few indices; scatter_link.wgsl is for many.
 // Indices out of range meet no element.
-// Prelude: const SLICES, ADD; base(i), index(i), src(i), store(i, v).
+// Prelude: const SLICES, ADD; base(i), index(i), src(i), store(i, v), fault(value, position, size).
 
 struct Params {
     count: u32, // elements of y
@@ -33,7 +33,13 @@ fn main(
     var value = base(i);
     for (var j = 0u; j < p.n; j++) {
         let source = (o * p.n + j) * p.inner + c;
-        if i32(index(select(source, j, SLICES == 1u))) == own {
+        let at = select(source, j, SLICES == 1u);
+        let to = i32(index(at));
+        // One of the elements that look at an index reports it.
+        if own == 0 && (to < 0 || to >= i32(p.size)) {
+            fault(to, at, p.size);
+        }
+        if to == own {
             if ADD == 1u {
                 value += src(source);
             } else {

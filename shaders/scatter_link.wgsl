@@ -5,7 +5,7 @@
 // One invocation an index searches its list back for an earlier equal (found: it is no head) and on for
 // the next. At most n comparisons each, fewer where indices repeat; every word has one writer, so the chains are
 // the same every time. scatter_walk.wgsl then adds along them: n^2 / 2 comparisons here replace count * n there.
-// Prelude: index(i), store_s(i, v).
+// Prelude: index(i), store_s(i, v), fault(value, position, size).
 
 struct Params {
     count: u32, // invocations
@@ -34,7 +34,9 @@ fn main(
     let first = o * p.n * p.inner + c;
     let own = i32(index(i));
     var next = 0u;
-    if own >= 0 && own < i32(p.size) {
+    if own < 0 || own >= i32(p.size) {
+        fault(own, i, p.size);
+    } else {
         var seen = false;
         for (var k = j; k > 0u && !seen; k--) {
             seen = i32(index(first + (k - 1u) * p.inner)) == own;

@@ -13,6 +13,8 @@ pub(crate) enum Slot {
     Value(ValueId),
     /// Scratch of this kernel's own.
     Scratch(usize),
+    /// Where the device keeps the first fault.
+    Fault,
 }
 
 /// One storage buffer of a dispatch. Everything a kernel does with one value goes through one binding,
@@ -63,6 +65,13 @@ impl Bindings {
         }
         b.wide |= wide;
         b.bytes = b.bytes.max(bytes);
+        Ok(at)
+    }
+
+    /// Announces that the kernel reports faults.
+    pub fn add_fault(&mut self) -> Result<usize> {
+        let at = self.add(Slot::Fault, DType::U32, super::fault::BYTES / 4 - 1, false)?;
+        (self.0[at].writes, self.0[at].atomic) = (true, true);
         Ok(at)
     }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::access::Lanes;
 use super::bind::{Bindings, Block, Slot};
+use super::fault;
 use super::fused::{Program, lanes_of};
 use super::repr::{Repr, word_bytes};
 use super::shader::{Shader, aliases, check_limits, compose, kernel_type};
@@ -143,6 +144,11 @@ fn one(
         if taper_shaders::mentions(source, &format!("{name}4")) {
             writeln!(text, "fn {name}4(i: u32) -> vec4<{ty}> {{ return {}; }}", bindings.vec(b, repr, "i")).unwrap();
         }
+    }
+    if taper_shaders::mentions(source, "fault") {
+        let b = bindings.add_fault()?;
+        block.int("fault_code", fault::code(kernel.op.name()) as isize);
+        text.push_str(&fault::FUNCTION.replace("{}", &b.to_string()));
     }
     let mut head: String = launch.consts.iter().map(|(n, v)| format!("const {n}: u32 = {v}u;\n")).collect();
     writeln!(head, "alias T = {};", kernel_type(kernel.output.dtype)).unwrap();

@@ -112,7 +112,8 @@ impl Gpu {
             }
         }
         drop(ready);
-        Ok(GpuProgram { steps, arena, lines, scratch })
+        let faults = shaders.iter().any(|s| s.bindings.iter().any(|b| b.slot == Slot::Fault));
+        Ok(GpuProgram { steps, arena, lines, scratch, faults })
     }
 
     /// One submission, unless host operators divide it.
@@ -124,6 +125,7 @@ impl Gpu {
         let place = |slot: Slot| match slot {
             Slot::Value(v) => places.get(v).copied().ok_or_else(|| Error::device("gpu", format!("value {v} has no place"))),
             Slot::Scratch(k) => Ok(Place { buffer: scratch[k], offset: 0 }),
+            Slot::Fault => Ok(Place { buffer: self.faults, offset: 0 }),
         };
         let mut encoder: Option<wgpu::CommandEncoder> = None;
         let mut pass: Option<wgpu::ComputePass<'static>> = None;
@@ -172,6 +174,9 @@ impl Gpu {
         drop(pass);
         if let Some(encoder) = encoder {
             self.submit(&mut flight, encoder.finish())?;
+        }
+        if program.faults {
+            self.may_have_fault.store(true, Ordering::Release);
         }
         self.core.check_work("plan")
     }

@@ -10,6 +10,7 @@ mod compute;
 mod device;
 mod emit;
 mod execute;
+mod fault;
 mod fused;
 mod host;
 mod pipeline;
@@ -25,7 +26,7 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ::wgpu;
 use futures_channel::oneshot;
@@ -51,6 +52,9 @@ pub(crate) struct Gpu {
     pipelines: Pipelines,
     /// Scratch buffers by index, with their sizes: shared by all programs, since a queue runs one after the other.
     scratch: Mutex<Vec<(BufferId, usize)>>,
+    /// The buffer that keeps the first fault, and whether a kernel ran since the last read that may have written it.
+    faults: BufferId,
+    may_have_fault: AtomicBool,
     /// Submissions in flight. Whoever encodes holds it.
     flight: Mutex<VecDeque<wgpu::SubmissionIndex>>,
     dispatches: AtomicU64,
@@ -65,7 +69,7 @@ impl Gpu {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn open(index: usize) -> Result<Gpu> {
         let (core, adapter) = Core::open(index)?;
-        Ok(Gpu::new(core, adapter))
+        Gpu::new(core, adapter)
     }
 
     /// Opens an adapter and gives it the kernels of hardware, whatever it is.
@@ -80,21 +84,26 @@ impl Gpu {
     #[cfg(target_arch = "wasm32")]
     pub async fn open_web() -> Result<Gpu> {
         let (core, adapter) = Core::open_web().await?;
-        Ok(Gpu::new(core, adapter))
+        Gpu::new(core, adapter)
     }
 
-    fn new(core: Core, adapter: Adapter) -> Gpu {
-        Gpu {
+    fn new(core: Core, adapter: Adapter) -> Result<Gpu> {
+        let mut gpu = Gpu {
             core: Arc::new(core),
             adapter,
             buffers: RwLock::default(),
             next_buffer: AtomicU64::new(1),
             pipelines: Pipelines::default(),
             scratch: Mutex::default(),
+            faults: 0,
+            may_have_fault: AtomicBool::new(false),
             flight: Mutex::default(),
             dispatches: AtomicU64::new(0),
             submits: AtomicU64::new(0),
-        }
+        };
+        // New buffers hold zeros: no fault.
+        gpu.faults = gpu.alloc(fault::BYTES)?;
+        Ok(gpu)
     }
 
     fn buffer(&self, id: BufferId) -> Result<wgpu::Buffer> {
@@ -235,9 +244,10 @@ impl Gpu {
         let lead = if packed { first % 2 } else { 0 };
         let start = from.offset + repr::word_bytes(dtype, first - lead);
         let size = repr::word_bytes(dtype, lead + numel) as u64;
+        let faults = self.may_have_fault.swap(false, Ordering::AcqRel).then(|| self.buffer(self.faults)).transpose()?;
         let descriptor = wgpu::BufferDescriptor {
             label: Some("download"),
-            size,
+            size: size + if faults.is_some() { fault::BYTES as u64 } else { 0 },
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         };
@@ -247,6 +257,9 @@ impl Gpu {
         }
         let mut encoder = self.core.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&source, start as u64, &staging, 0, size);
+        if let Some(f) = &faults {
+            encoder.copy_buffer_to_buffer(f, 0, &staging, size, fault::BYTES as u64);
+        }
         self.submit(&mut self.flight.lock(), encoder.finish())?;
         let (send, receive) = oneshot::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |outcome| {
@@ -267,9 +280,16 @@ impl Gpu {
             }
             let view = staging.get_mapped_range(..).map_err(|e| Error::device("read", format!("{}: {e}", core.name)))?;
             let out = repr::decode(dtype, &view, lead, numel);
+            let fault = faults.as_ref().and_then(|_| fault::error(&view[size as usize..]));
             drop(view);
             staging.destroy();
-            Ok(out)
+            match (fault, faults) {
+                (Some(e), Some(f)) => {
+                    core.queue.write_buffer(&f, 0, &[0; fault::BYTES]);
+                    Err(e)
+                }
+                _ => Ok(out),
+            }
         }))
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct GpuProgram {
     pub lines: Vec<String>,
     /// Sizes in bytes of the scratch buffers the steps share.
     pub scratch: Vec<usize>,
+    /// A kernel of it may report a fault.
+    pub faults: bool,
 }
 
 #[derive(Debug)]

@@ -169,7 +169,7 @@ impl<'a> Rows<'a> {
         let last = (0..f.instrs.len()).filter(|&r| self.need[r]).map(|r| self.depth[r]).max().unwrap_or(0);
         for sweep in 0..=last {
             self.row_values(&mut out, sweep, bindings, block)?;
-            self.sweep(&mut out, sweep, sweep == last, bindings, block)?;
+            self.sweep(&mut out, sweep, last, bindings, block)?;
         }
         for (s, u) in f.stores.iter().zip(&self.stores).filter(|(s, _)| f.once_a_row(s)) {
             out.push_str("    if (live && lane / ROWS == 0u) {\n");
@@ -197,8 +197,16 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// One pass over the columns: the reductions of this depth; in the last one, columns are stored.
-    fn sweep(&self, out: &mut String, sweep: usize, last: bool, bindings: &Bindings, block: &mut Block) -> Result<()> {
+    /// When a column is stored: as soon as it is known, but what takes the place of an input not before the last sweep,
+    /// since the others read the input again.
+    fn stored_in(&self, store: usize, last: usize) -> Option<usize> {
+        let s = &self.f.stores[store];
+        let in_place = self.loads.iter().flatten().any(|u| u.binding == self.stores[store].binding);
+        (!self.f.once_a_row(s)).then_some(if in_place { last } else { self.depth[s.reg] })
+    }
+
+    /// One pass over the columns: the reductions of this depth, and the stores of columns that are known now.
+    fn sweep(&self, out: &mut String, sweep: usize, last: usize, bindings: &Bindings, block: &mut Block) -> Result<()> {
         let f = self.f;
         let reduces: Vec<(RegId, Combine, RegId)> = f
             .instrs
@@ -209,7 +217,7 @@ impl<'a> Rows<'a> {
                 _ => None,
             })
             .collect();
-        let stores: Vec<usize> = if last { (0..f.stores.len()).filter(|&s| !f.once_a_row(&f.stores[s])).collect() } else { Vec::new() };
+        let stores: Vec<usize> = (0..f.stores.len()).filter(|&s| self.stored_in(s, last) == Some(sweep)).collect();
         if reduces.is_empty() && stores.is_empty() {
             return Ok(());
         }

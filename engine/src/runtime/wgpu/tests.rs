@@ -431,6 +431,24 @@ fn every_reduction() {
     }
 }
 
+/// A row program that takes the place of its input, and one that stores what it also reduces.
+#[test]
+fn rows_in_place() {
+    for (rows, cols) in [(5, 8), (3, 70)] {
+        let values = [(F32, rows * cols), (F32, rows * cols), (F32, rows)];
+        compare("softmax in place", vec![softmax(rows, cols, F32, &[cols as isize, 1])], &values, &[(1, 0)], &[]);
+        for alias in [&[][..], &[(1, 0)]] {
+            let mut b = Build::new(&[rows, cols], 1);
+            let x = b.whole(0, F32);
+            let y = b.call(&ops::EXP, &[x]);
+            let sum = b.reduce(Combine::Sum, y);
+            b.store_whole(y, 1);
+            b.store_rows(sum, 2);
+            compare("stored and reduced", vec![b.kernel()], &values, alias, &[]);
+        }
+    }
+}
+
 /// Few long rows are reduced in chunks first.
 #[test]
 fn long_rows_are_cut() {
