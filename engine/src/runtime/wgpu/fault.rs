@@ -10,18 +10,19 @@ use crate::error::Error;
 /// What a kernel file that mentions `fault` gets. `{}` is the binding.
 pub(super) const FUNCTION: &str = "
 fn fault(value: i32, position: u32, size: u32) {
-    if (atomicMax(&buf{}[0], f.fault_code) == 0u) {
-        atomicStore(&buf{}[1], bitcast<u32>(value));
-        atomicStore(&buf{}[2], position);
-        atomicStore(&buf{}[3], size);
+    if (atomicAdd(&buf{}[0], 1u) == 0u) {
+        atomicStore(&buf{}[1], f.fault_code);
+        atomicStore(&buf{}[2], bitcast<u32>(value));
+        atomicStore(&buf{}[3], position);
+        atomicStore(&buf{}[4], size);
     }
 }
 ";
 
-/// Bytes of the buffer: operator, value, position, size.
-pub(super) const BYTES: usize = 16;
+/// Bytes of the buffer: how many faults, and of the first one the operator, the value, its position, the size.
+pub(super) const BYTES: usize = 20;
 
-/// Operators that can fault; their place is their code, less one.
+/// Operators that can fault; their place is their code.
 static OPERATORS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 
 /// The number that stands for an operator in the buffer.
@@ -31,13 +32,15 @@ pub(super) fn code(op: &'static str) -> u32 {
         all.push(op);
         all.len() - 1
     });
-    at as u32 + 1
+    at as u32
 }
 
 /// The error that a copy of the buffer tells, if any.
 pub(super) fn error(bytes: &[u8]) -> Option<Error> {
     let word = |i: usize| -> u32 { bytemuck::pod_read_unaligned(&bytes[i * 4..i * 4 + 4]) };
-    let op = (word(0) as usize).checked_sub(1)?;
-    let name = OPERATORS.lock().unwrap_or_else(|e| e.into_inner()).get(op).copied().unwrap_or("kernel");
-    Some(Error::index(name, format!("index {} at position {} is out of range for size {}", word(1) as i32, word(2), word(3))))
+    if word(0) == 0 {
+        return None;
+    }
+    let name = OPERATORS.lock().unwrap_or_else(|e| e.into_inner()).get(word(1) as usize).copied().unwrap_or("kernel");
+    Some(Error::index(name, format!("index {} at position {} is out of range for size {}", word(2) as i32, word(3), word(4))))
 }
