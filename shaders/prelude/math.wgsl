@@ -25,7 +25,7 @@ fn sign_nan(x: V) -> V { return select(sign(x), x, is_nan(x)); }
 fn expm1(x: V) -> V {
     let s = x * (V(1.0) + x * V(0.5) * (V(1.0) + x * V(0.33333333) * (V(1.0) + x * V(0.25) * (V(1.0) + x * V(0.2)
         * (V(1.0) + x * V(0.16666667) * (V(1.0) + x * V(0.14285714) * (V(1.0) + x * V(0.125))))))));
-    return select(exp(x) - V(1.0), s, abs(x) < V(0.5));
+    return select(select(exp(x) - V(1.0), s, abs(x) < V(0.5)), x, is_nan(x));
 }
 
 // log(1 + x): near 0 as 2 atanh(x / (2 + x)).
@@ -353,7 +353,7 @@ fn sin_safe(x: V) -> V {
     let near = turn(turn_rest(x, n), VI(n));
     let far = !(abs(x) <= V(5.0e4));
     if any(far) {
-        return select(select(near, copysign(V(1.0), x) * turn_far(x, VI(0)), far), x - x, !is_finite(x));
+        return select(select(near, copysign(V(1.0), x) * turn_far(x, VI(0)), far), nan_like(x), !is_finite(x));
     }
     return near;
 }
@@ -363,7 +363,7 @@ fn cos_safe(x: V) -> V {
     let near = turn(turn_rest(x, n), VI(n) + VI(1));
     let far = !(abs(x) <= V(5.0e4));
     if any(far) {
-        return select(select(near, turn_far(x, VI(1)), far), x - x, !is_finite(x));
+        return select(select(near, turn_far(x, VI(1)), far), nan_like(x), !is_finite(x));
     }
     return near;
 }
