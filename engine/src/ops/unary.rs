@@ -98,7 +98,7 @@ functions! { UNARY same;
         [x |g, x| Tensor::map(&HARDTANH_BACKWARD, &[&(g / 6.0).into(), &x.into(), &(-3.0f64).into(), &3.0f64.into()])?];
     HARDSHRINK "hardshrink"(x, p) 2 [float if x.abs() <= p { 0.0 } else { x } => "select(x, V(0.0), abs(x) <= p)"]
         [x |g, x, p| Tensor::map(&SHRINK_BACKWARD, &[&g.into(), &x.into(), &p.into()])?];
-    SOFTSHRINK "softshrink"(x, p) 2 [float if x > p { x - p } else if x < -p { x + p } else { x * 0.0 } => "select(select(x * V(0.0), x + p, x < -p), x - p, x > p)"]
+    SOFTSHRINK "softshrink"(x, p) 2 [float if x > p { x - p } else if x < -p { x + p } else { x * 0.0 } => "select(select(select(V(0.0), x + p, x < -p), x - p, x > p), x, is_nan(x))"]
         [x |g, x, p| Tensor::map(&SHRINK_BACKWARD, &[&g.into(), &x.into(), &p.into()])?];
     /// `q` where `x <= p`.
     THRESHOLD "threshold"(x, p, q) 2 [float if x <= p { q } else { x } => "select(x, q, x <= p)", ints if x <= p { q } else { x } => "select(x, q, x <= p)"]
