@@ -34,7 +34,7 @@ functions! { BINARY same;
         [a |g, a, b| chosen(g, b, a, true)?; b |g, a, b| chosen(g, b, a, false)?];
 
     /// The sign of the dividend.
-    FMOD "fmod"(a, b) 8 [float a % b => "mod_trunc(a, b)", ints a.checked_rem(b).unwrap_or(0) => "imod_trunc(a, b)"]
+    FMOD "fmod"(a, b) 8 [float a % b => "mod_trunc(a, b)", int a.checked_rem(b).unwrap_or(0) => "imod_trunc(a, b)", uint a.checked_rem(b).unwrap_or(0) => "umod(a, b)"]
         [a |g| g.clone(); b |g, a, b| -g * (a / b).trunc()?];
     /// The sign of the divisor.
     REMAINDER "remainder"(a, b) 8 [float floor_mod(a, b) => "mod_floor(a, b)", int int_floor_mod(a, b) => "imod_floor(a, b)", uint a.checked_rem(b).unwrap_or(0) => "umod(a, b)"]

@@ -2,7 +2,7 @@
 
 use super::convert::{FromValue, Value};
 use super::rows;
-use crate::dtype::Scalar;
+use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::tensor::{IndexArg, Slice, Tensor};
 
@@ -23,12 +23,9 @@ rows! {
         if value.rank() > 0 {
             return Err(Error::argument("index_fill", format!("the value must be a number or have no dimensions, not shape {:?}", value.shape())));
         }
-        let d = input.size(dim).and_then(|_| crate::shape::dim_index("index_fill", dim, input.rank()))?;
-        let mut shape = input.shape().to_vec();
-        if let Some(n) = shape.get_mut(d) {
-            *n = index.numel();
-        }
-        input.index_copy(dim, &index.flatten(0, -1)?, &value.to_dtype(input.dtype())?.expand(shape)?)
+        // Through a mask: an index that occurs twice fills, and counts in the gradient, once.
+        let filled = Tensor::zeros(input.shape(), (DType::Bool, input.device()))?.index_fill(dim, &index, true)?;
+        value.to_dtype(input.dtype())?.where_(&filled, &input)
     };
     "index_fill"(input: Tensor, dim: isize, index: Tensor, value: Scalar) input.index_fill(dim, &index, value);
     "nonzero"(input: Tensor, as_tuple: bool = false) {
