@@ -138,7 +138,7 @@ impl Tensor {
             }
         }
         let dims: SmallVec<[usize; 6]> = (self.rank() - normalized.len()..self.rank()).collect();
-        self.standardize("layer_norm", &dims, w, b, eps)
+        self.standardize("layer_norm", &dims, w, b, eps, |_, _| Ok(()))
     }
 
     /// Group normalisation: the channels (dimension 1) in `groups` groups, each normalised with everything behind it.
@@ -164,7 +164,7 @@ impl Tensor {
             ));
         }
         let line = self.channel_shape("group_norm", w, b)?;
-        let mut out = self.reshape([n, groups, inside])?.standardize("group_norm", &[2], None, None, eps)?.reshape(self.shape())?;
+        let mut out = self.reshape([n, groups, inside])?.standardize("group_norm", &[2], None, None, eps, |_, _| Ok(()))?.reshape(self.shape())?;
         if let Some(w) = w {
             out = out.mul(&w.reshape(&line)?)?;
         }
@@ -218,17 +218,16 @@ impl Tensor {
             };
             return Err(Error::argument("batch_norm", format!("training needs {why}")));
         }
-        if let Some((mean, var)) = running.filter(|_| n > 0) {
-            autograd::no_grad(|| {
-                let x = self.widened_to_f32()?;
-                for (old, new) in [(mean, x.mean(&dims)?), (var, x.var(&dims, 1.0)?)] {
-                    let moved = old.mul(1.0 - momentum)?.add(&new.mul(momentum)?)?.to_dtype(old.dtype())?;
-                    old.replace(&moved)?;
-                }
-                Ok::<_, Error>(())
-            })?;
-        }
-        self.standardize("batch_norm", &dims, w.as_ref(), b.as_ref(), eps)
+        let track = |batch_mean: &Tensor, batch_var: &Tensor| {
+            let Some((mean, var)) = running.filter(|_| n > 0) else { return Ok(()) };
+            // The running variance is the unbiased one.
+            for (old, new, share) in [(mean, batch_mean, momentum), (var, batch_var, momentum * n as f64 / (n as f64 - 1.0))] {
+                let moved = old.mul(1.0 - momentum)?.add(&new.reshape([channels])?.mul(share)?)?.to_dtype(old.dtype())?;
+                old.replace(&moved)?;
+            }
+            Ok(())
+        };
+        self.standardize("batch_norm", &dims, w.as_ref(), b.as_ref(), eps, track)
     }
 
     /// The shape a parameter of one number a channel broadcasts with.
@@ -247,20 +246,27 @@ impl Tensor {
         Ok(line)
     }
 
-    fn widened_to_f32(&self) -> Result<Tensor> {
-        if self.dtype().size() == 2 { self.to_dtype(DType::F32) } else { Ok(self.clone()) }
-    }
-
     /// `(x - mean) / sqrt(var + eps) * w + b` with mean and (population) variance along `dims`; `w` and `b` broadcast.
+    /// `seen` is shown mean and variance.
     #[track_caller]
-    pub(crate) fn standardize(&self, op: &'static str, dims: &[usize], w: Option<&Tensor>, b: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+    pub(crate) fn standardize(
+        &self,
+        op: &'static str,
+        dims: &[usize],
+        w: Option<&Tensor>,
+        b: Option<&Tensor>,
+        eps: f64,
+        seen: impl FnOnce(&Tensor, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
         self.expect_float(op)?;
         let wide = |t: &Tensor| t.to_dtype(if self.dtype().size() == 2 { DType::F32 } else { self.dtype() });
         let (w, b) = (w.map(wide).transpose()?, b.map(wide).transpose()?);
         let dims: SmallVec<[usize; 6]> = dims.into();
         self.widened(|x| {
             let (out, mean, scale) = autograd::no_grad(|| {
-                let (mean, scale) = moments(x, &dims, eps)?;
+                let (mean, var) = moments(x, &dims)?;
+                let scale = var.add(eps)?.rsqrt()?;
+                seen(&mean, &var)?;
                 let mut out = x.sub(&mean)?.mul(&scale)?;
                 if let Some(w) = &w {
                     out = out.mul(w)?;
@@ -276,10 +282,29 @@ impl Tensor {
             let x_ = x.snapshot()?;
             let w_ = w.as_ref().map(Tensor::snapshot).transpose()?;
             let (w_shape, b_shape) = (w.as_ref().map(|w| Shape::from(w.shape())), b.as_ref().map(|b| Shape::from(b.shape())));
+            // `w` is one number a row: both sums of the gradient are needed anyway, and serve twice.
+            let per_row = w.as_ref().is_some_and(|w| w.rank() == x.rank() && dims.iter().all(|&d| w.shape()[d] == 1)) && b.is_some();
+            let n: usize = dims.iter().map(|&d| x.shape()[d]).product();
             autograd::record_with(&out, op, &inputs, move |dy, needs| {
-                let (mean, scale) = if autograd::is_enabled() { moments(&x_, &dims, eps)? } else { (mean.clone(), scale.clone()) };
+                let (mean, scale) = if autograd::is_enabled() {
+                    let (mean, var) = moments(&x_, &dims)?;
+                    (mean, var.add(eps)?.rsqrt()?)
+                } else {
+                    (mean.clone(), scale.clone())
+                };
                 let unit = x_.sub(&mean)?.mul(&scale)?;
                 let mut grads = smallvec![None; needs.len()];
+                if let (Some(w), true) = (&w_, per_row) {
+                    // db = sum(dy), dw = sum(dy unit), dx = scale w (dy - db / n - unit dw / n)
+                    let (db, dw) = (dy.sum_keepdim(&dims)?, dy.mul(&unit)?.sum_keepdim(&dims)?);
+                    if needs[0] {
+                        let along = unit.mul(&dw.mul(1.0 / n as f64)?)?;
+                        grads[0] = Some(dy.sub(&db.mul(1.0 / n as f64)?)?.sub(&along)?.mul(&scale.mul(w)?)?);
+                    }
+                    grads[1] = needs[1].then_some(dw);
+                    grads[2] = needs[2].then_some(db);
+                    return Ok(grads);
+                }
                 // dx = scale (g - mean(g) - unit mean(g unit)), where g = dy w
                 if needs[0] {
                     let g = w_.as_ref().map_or(Ok(dy.clone()), |w| dy.mul(w))?;
@@ -309,11 +334,11 @@ impl Tensor {
     }
 }
 
-/// Mean, and the reciprocal of the standard deviation, along `dims`.
-fn moments(x: &Tensor, dims: &SmallVec<[usize; 6]>, eps: f64) -> Result<(Tensor, Tensor)> {
+/// Mean and (population) variance along `dims`.
+fn moments(x: &Tensor, dims: &SmallVec<[usize; 6]>) -> Result<(Tensor, Tensor)> {
     let mean = x.mean_keepdim(dims)?;
-    let scale = x.sub(&mean)?.square()?.mean_keepdim(dims)?.add(eps)?.rsqrt()?;
-    Ok((mean, scale))
+    let var = x.sub(&mean)?.square()?.mean_keepdim(dims)?;
+    Ok((mean, var))
 }
 
 #[cfg(test)]
