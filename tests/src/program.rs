@@ -48,6 +48,8 @@ pub struct Mode {
     pub eager: bool,
     /// Which values the program's data has; its structure does not depend on this.
     pub salt: u64,
+    /// Handles the program drops are kept nevertheless: the same work, with other values wanted afterwards.
+    pub keep: bool,
 }
 
 /// What a run let be seen.
@@ -89,7 +91,7 @@ impl Program {
         }
         taper::with_eager(mode.eager, || {
             // Now and then sizes that take more than one tile, workgroup or chunk.
-            let mut run = Run::new(self.traits, mode, self.seed % 16 == 0);
+            let mut run = Run::new(self.traits, mode, self.seed % 8 == 0);
             for (i, &seed) in self.steps.iter().enumerate() {
                 run.step(i, Rng(seed));
             }
@@ -240,6 +242,7 @@ struct Run<'a> {
     vars: Vec<Var>,
     leaves: Vec<Var>,
     optimizers: Vec<(Box<dyn Optimizer>, Vec<Var>)>,
+    kept: Vec<Var>,
     records: Vec<Record>,
     text: Vec<String>,
     names: usize,
@@ -258,6 +261,7 @@ impl<'a> Run<'a> {
             vars: Vec::new(),
             leaves: Vec::new(),
             optimizers: Vec::new(),
+            kept: Vec::new(),
             records: Vec::new(),
             text: Vec::new(),
             names: 0,
@@ -298,7 +302,7 @@ impl<'a> Run<'a> {
         // Old tensors go, as variables do at the end of a scope.
         if self.vars.len() > 12 {
             let gone = self.vars.remove((self.data as usize * 7 + self.names) % 6);
-            self.line(format!("drop({})", gone.name));
+            self.gone(gone);
         }
         Some(var)
     }
@@ -333,6 +337,13 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn gone(&mut self, var: Var) {
+        self.line(format!("drop({})", var.name));
+        if self.mode.keep {
+            self.kept.push(var);
+        }
+    }
+
     fn line(&mut self, line: String) {
         self.text.push(format!("{:3}: {line}", self.step));
     }
@@ -363,7 +374,7 @@ impl<'a> Run<'a> {
         for _ in 0..rng.below(3) {
             if !vars.is_empty() {
                 let gone = vars.remove(rng.below(vars.len()));
-                self.line(format!("drop({})", gone.name));
+                self.gone(gone);
             }
         }
         if rng.one_in(2) {
@@ -1213,7 +1224,7 @@ impl<'a> Run<'a> {
         for _ in 0..1 + rng.below(3) {
             if self.vars.len() > 1 {
                 let gone = self.vars.remove(rng.below(self.vars.len()));
-                self.line(format!("drop({})", gone.name));
+                self.gone(gone);
             }
         }
     }

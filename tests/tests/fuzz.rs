@@ -19,7 +19,7 @@ const WIDE: Traits = Traits { types: ALL, random: true, odd: true };
 const SHARED: Traits = Traits { types: PORTABLE, random: false, odd: false };
 
 fn mode(device: &Device, eager: bool, salt: u64) -> Mode {
-    Mode { device: device.clone(), eager, salt }
+    Mode { device: device.clone(), eager, salt, keep: false }
 }
 
 /// A run, or the panic it ended in as text.
@@ -68,7 +68,11 @@ fn fused_is_eager(device: &Device, replay: bool) -> impl Fn(&Program) -> Result<
         for salt in 1..=if replay { 2 } else { 1 } {
             let fused = attempt(p, &mode(&device, false, salt))?;
             let eager = attempt(p, &mode(&device, true, salt))?;
-            agree(fused, eager, &format!("{device}: fused against eager, values {salt}"), 1.0)?;
+            agree(fused, eager.clone(), &format!("{device}: fused against eager, values {salt}"), 1.0)?;
+            if replay {
+                let kept = attempt(p, &Mode { keep: true, ..mode(&device, false, salt) })?;
+                agree(kept, eager, &format!("{device}: fused with all handles kept against eager, values {salt}"), 1.0)?;
+            }
         }
         Ok(())
     }

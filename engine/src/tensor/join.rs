@@ -118,7 +118,7 @@ impl Tensor {
         if mode == "constant" {
             return self.pad_constant(pairs, value.into(), unfit);
         }
-        let mut out = self.clone();
+        let mut out = self.snapshot()?;
         for (d, left, right) in pairs.filter(|&(_, l, r)| l != 0 || r != 0) {
             let size = self.shape()[d];
             let most = match mode {
@@ -213,7 +213,7 @@ impl Tensor {
         if dims.len() != shifts.len() {
             return Err(Error::argument("roll", format!("{} shifts for {} dimensions", shifts.len(), dims.len())));
         }
-        let mut out = self.clone();
+        let mut out = self.snapshot()?;
         for (&d, &shift) in dims.iter().zip(&shifts) {
             let size = self.shape().get(d).copied().unwrap_or(0);
             if size > 0 && shift.rem_euclid(size as isize) != 0 {

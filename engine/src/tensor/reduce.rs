@@ -256,7 +256,7 @@ impl Tensor {
         let ordered = if self.dtype() == DType::Bool { self.to_dtype(DType::I32)? } else { self.clone() };
         let at = ordered.reduce(position, &dim, true)?;
         let out = autograd::no_grad(|| self.reduce(value, &dim, true))?;
-        let (picked, shape) = (at.clone(), Shape::from(self.shape()));
+        let (picked, shape) = (at.snapshot()?, Shape::from(self.shape()));
         autograd::record_with(&out, name, &[self], move |dy, _| {
             let Some(&size) = shape.get(d) else { return Ok(smallvec![Some(dy.clone())]) };
             // Along the dimension: dy at the position, 0 elsewhere.
