@@ -50,7 +50,15 @@ impl MaxPool2d {
     /// # Errors
     /// The windows do not fit the input.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.max_pool2d(self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
+        Ok(self.forward_with_indices(x)?.0)
+    }
+
+    /// The maxima, and where each lies in its plane (`i64`).
+    ///
+    /// # Errors
+    /// The windows do not fit the input.
+    pub fn forward_with_indices(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
+        x.max_pool2d_with_indices(self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)
     }
 }
 

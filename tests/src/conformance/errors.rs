@@ -5,7 +5,7 @@ use taper::Device;
 use taper::ops::registry::{self, Value};
 
 use super::make::{Maker, allowed, download};
-use super::modules::Built;
+use super::modules::{Built, Inputs};
 use super::ops::{exists, registry_name};
 use super::outcome::{Outcome, Step};
 use super::suite::{File, dtype};
@@ -43,7 +43,7 @@ pub fn module(file: &File, case: &Json, device: &Device) -> Outcome {
             (Ok(_), true) => return Err(Outcome::failed("was constructed")),
             (built, false) => built?,
         };
-        let inputs = maker.list(&case["args"])?;
+        let inputs = Inputs::recorded(case, &mut maker)?;
         let Ok(result) = Built::forward(&built, &inputs) else { return Ok(()) };
         read(&result)
     })

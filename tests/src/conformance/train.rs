@@ -7,7 +7,7 @@ use taper::ops::registry::Value;
 
 use super::compare::{self, Check, Tolerance};
 use super::make::{Maker, download, floats};
-use super::modules::{self, Built, load};
+use super::modules::{self, Built, Inputs, load};
 use super::optimizers;
 use super::outcome::{Outcome, Step};
 use super::suite::{File, Stored};
@@ -34,7 +34,7 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     let mut losses = Vec::new();
     for _ in 0..sample["steps"].as_u64().unwrap_or(0) {
         optimizer.zero_grad(true)?;
-        let value = loss.forward(&[network.forward(&input)?.into(), Value::from(&target)])?;
+        let value = loss.forward(&Inputs::of(vec![network.forward(&input)?.into(), Value::from(&target)]))?;
         let value = value.tensor()?;
         value.backward()?;
         optimizer.step()?;
