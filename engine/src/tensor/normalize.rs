@@ -164,7 +164,8 @@ impl Tensor {
             ));
         }
         let line = self.channel_shape("group_norm", w, b)?;
-        let mut out = self.reshape([n, groups, inside])?.standardize("group_norm", &[2], None, None, eps, |_, _| Ok(()))?.reshape(self.shape())?;
+        let mut out =
+            self.reshape([n, groups, inside])?.standardize("group_norm", &[2], None, None, eps, |_, _| Ok(()))?.reshape(self.shape())?;
         if let Some(w) = w {
             out = out.mul(&w.reshape(&line)?)?;
         }

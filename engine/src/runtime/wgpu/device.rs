@@ -122,6 +122,9 @@ pub(super) struct Core {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
     pub name: String,
+    /// The driver computes on the CPU, whichever class of kernels it is given.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub software: bool,
     status: Arc<Status>,
 }
 
@@ -185,7 +188,15 @@ impl Core {
         device.set_device_lost_callback(move |reason, message| {
             s.lose(if message.is_empty() { format!("{reason:?}").to_lowercase() } else { message }.as_str());
         });
-        Ok((Core { device, queue, name, status }, describe(adapter, &limits)))
+        let core = Core {
+            device,
+            queue,
+            name,
+            #[cfg(not(target_arch = "wasm32"))]
+            software: is_software(&adapter.get_info()),
+            status,
+        };
+        Ok((core, describe(adapter, &limits)))
     }
 
     /// An error once the device is gone.

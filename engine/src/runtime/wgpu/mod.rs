@@ -10,6 +10,8 @@ mod compute;
 mod device;
 mod emit;
 mod execute;
+#[cfg(not(target_arch = "wasm32"))]
+mod exit;
 mod fault;
 mod fused;
 mod host;
@@ -59,6 +61,9 @@ pub(crate) struct Gpu {
     flight: Mutex<VecDeque<wgpu::SubmissionIndex>>,
     dispatches: AtomicU64,
     submits: AtomicU64,
+    /// How many pipelines there were when last waited for: a software driver compiles a kernel when it first runs.
+    #[cfg(not(target_arch = "wasm32"))]
+    seen_running: AtomicU64,
 }
 
 /// Submissions that may be in flight before the host waits: enough to overlap, few enough to bound memory.
@@ -100,7 +105,11 @@ impl Gpu {
             flight: Mutex::default(),
             dispatches: AtomicU64::new(0),
             submits: AtomicU64::new(0),
+            #[cfg(not(target_arch = "wasm32"))]
+            seen_running: AtomicU64::new(0),
         };
+        #[cfg(not(target_arch = "wasm32"))]
+        exit::wait_for(Arc::downgrade(&gpu.core));
         // New buffers hold zeros: no fault.
         gpu.faults = gpu.alloc(fault::BYTES)?;
         Ok(gpu)
@@ -113,8 +122,19 @@ impl Gpu {
 
     /// Hands commands to the queue; waits when too many are under way.
     fn submit(&self, flight: &mut VecDeque<wgpu::SubmissionIndex>, commands: wgpu::CommandBuffer) -> Result<()> {
-        flight.push_back(self.core.queue.submit([commands]));
+        #[cfg(not(target_arch = "wasm32"))]
+        let _running = exit::running();
+        let submission = self.core.queue.submit([commands]);
         self.submits.fetch_add(1, Ordering::Relaxed);
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let made = self.pipelines.created.load(Ordering::Relaxed);
+            if self.core.software && self.seen_running.swap(made, Ordering::Relaxed) != made {
+                self.core.wait(Some(submission.clone()))?;
+                exit::register();
+            }
+        }
+        flight.push_back(submission);
         if flight.len() > IN_FLIGHT {
             let oldest = flight.pop_front();
             if cfg!(not(target_arch = "wasm32")) {
