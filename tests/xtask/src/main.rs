@@ -1,5 +1,6 @@
 //! `cargo xtask`: the chores of this repository, one module each.
 
+mod bench;
 mod command;
 mod conformance;
 mod setup;
@@ -25,11 +26,14 @@ enum Chore {
     Test(test::Options),
     /// Run PyTorch's recorded cases
     Conformance(conformance::Options),
+    /// Time Taper, beside its limits and other libraries
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().chore {
         Chore::Test(options) => test::run(&options),
         Chore::Conformance(options) => conformance::run(&options),
+        Chore::Bench(options) => bench::run(&options),
     }
 }

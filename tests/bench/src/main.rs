@@ -1,0 +1,167 @@
+//! `cargo xtask bench`: how fast Taper is, how fast it could be, and how fast others are.
+
+mod case;
+mod cold;
+mod limits;
+mod peer;
+mod report;
+mod timer;
+mod workloads;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use regex::Regex;
+use taper::Device;
+
+use crate::limits::Limits;
+use crate::peer::{Peer, PeerCommand};
+use crate::report::{Report, Row};
+use crate::timer::{Runner, Samples};
+
+/// Time Taper's workloads, beside their limits and other libraries.
+#[derive(Parser, Debug)]
+#[command(bin_name = "cargo xtask bench")]
+struct Options {
+    /// cpu, gpu, gpu:1, or part of an adapter's name as in gpu:swiftshader
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Only workloads that match this regular expression
+    #[arg(long)]
+    only: Option<Regex>,
+    /// Seconds to measure each workload
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// A library to alternate with, as NAME=COMMAND
+    #[arg(long)]
+    peer: Vec<PeerCommand>,
+    /// Write all figures there
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Replace this device's table in that Markdown file
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+    /// Time even what gives wrong results
+    #[arg(long)]
+    unchecked: bool,
+    /// Print the workloads' names and end
+    #[arg(long)]
+    list: bool,
+    /// What a process that measures a cold start does
+    #[arg(long, hide = true)]
+    child: Option<String>,
+}
+
+/// Times that Taper and its peers take turns in one workload.
+const ROUNDS: u32 = 3;
+/// Processes started for each kind of cold start.
+const STARTS: usize = 5;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all results were right.
+fn run(options: &Options) -> Result<bool, String> {
+    let device: Device = options.device.parse().map_err(|e: taper::Error| e.to_string())?;
+    if let Some(what) = &options.child {
+        return cold::child(what, &device).map(|()| true).map_err(|e| e.to_string());
+    }
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|only| only.is_match(name));
+    if options.list {
+        workloads::all().iter().filter(|w| wanted(w.name)).for_each(|w| println!("{}", w.name));
+        return Ok(true);
+    }
+    let mut peers = options.peer.iter().map(Peer::start).collect::<Result<Vec<_>, _>>()?;
+    let limits = Limits::measure();
+    let adapter = device.adapter().name.clone();
+    // A device of its own has limits of its own, which are not measured here.
+    let own_limits = !device.is_cpu() && !device.adapter().software;
+    println!("{}: {adapter}; {:.0} GFLOP/s, {:.1} GB/s", options.device, limits.flops / 1e9, limits.bandwidth / 1e9);
+
+    let mut report = Report { device: options.device.clone(), adapter, limits, rows: Vec::new(), notes: Vec::new() };
+    let mut right = true;
+    for workload in workloads::all().iter().filter(|w| wanted(w.name)) {
+        let named = |e: taper::Error| format!("{}: {e}", workload.name);
+        let case = (workload.make)(&device).map_err(named)?;
+        let checked = (case.check)().map_err(named)?;
+        let good = checked.error <= checked.tolerance;
+        if !good {
+            right = false;
+            println!(
+                "{}: differs from its reference by {:.1e}, which is more than {:.0e}",
+                workload.name, checked.error, checked.tolerance
+            );
+            if !options.unchecked {
+                continue;
+            }
+        }
+        let case = case::Case { run: case.run, check: Box::new(|| unreachable!("checked already")) };
+        let runner = Runner::new(&case, &device).map_err(named)?;
+        let mut taper = Samples::default();
+        let mut others: Vec<(String, Samples)> = peers.iter().map(|p| (p.name.clone(), Samples::default())).collect();
+        let turn = options.seconds / f64::from(ROUNDS);
+        for _ in 0..ROUNDS {
+            runner.measure(Duration::from_secs_f64(turn), &mut taper).map_err(named)?;
+            for (peer, (_, samples)) in peers.iter_mut().zip(&mut others) {
+                peer.measure(workload.name, turn, samples);
+            }
+        }
+        let floor = if own_limits { 0.0 } else { limits.floor(workload.flop, workload.bytes) };
+        let row = Row { name: workload.name.to_owned(), taper, floor, error: Some(checked.error), peers: others };
+        print_row(&row);
+        report.rows.push(row);
+        device.empty_cache();
+    }
+    for &(what, name) in cold::STARTS.iter().filter(|(_, name)| wanted(name)) {
+        let (first, last, rss) = cold::measure(what, &options.device, STARTS);
+        let mut rows = vec![(name.to_owned(), first)];
+        if what == "first-steps" {
+            rows.push(("cold_lenet_second_step".to_owned(), last));
+        }
+        for (name, taper) in rows {
+            let row = Row { name, taper, floor: 0.0, error: None, peers: Vec::new() };
+            print_row(&row);
+            report.rows.push(row);
+        }
+        report.notes.push(format!("Peak memory of the process of `{name}`: {:.0} MiB.", rss as f64 / f64::from(1 << 20)));
+    }
+    if wanted("memory_gpt_step") {
+        let (_, _, rss) = cold::measure("memory", &options.device, 1);
+        report
+            .notes
+            .push(format!("Peak memory of a process that takes a GPT's gradients once: {:.0} MiB.", rss as f64 / f64::from(1 << 20)));
+    }
+    report.notes.iter().for_each(|note| println!("{note}"));
+
+    let write = |path: &PathBuf, text: String| std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()));
+    if let Some(path) = &options.json {
+        write(path, format!("{:#}\n", report.json()))?;
+    }
+    if let Some(path) = &options.markdown {
+        report.write_into(path)?;
+    }
+    Ok(right)
+}
+
+fn print_row(row: &Row) {
+    let ms = |s: f64| format!("{:10.4}", s * 1e3);
+    print!("{:34}{} ms  ({} ..{})", row.name, ms(row.taper.median()), ms(row.taper.quantile(0.1)), ms(row.taper.quantile(0.9)));
+    if row.floor > 0.0 {
+        print!("  {:4.0} % of the floor", 100.0 * row.floor / row.taper.median());
+    }
+    for (name, samples) in row.peers.iter().filter(|(_, s)| !s.0.is_empty()) {
+        print!("  {name}{} ({:.2})", ms(samples.median()), row.taper.median() / samples.median());
+    }
+    println!();
+}
