@@ -33,6 +33,7 @@ pub mod ops;
 pub mod optim;
 mod runtime;
 mod shape;
+pub mod signal;
 mod tensor;
 #[cfg(test)]
 mod testing;
@@ -47,7 +48,8 @@ pub use runtime::{Adapter, Limits};
 pub use shape::Shape;
 pub use taper_macros::Module;
 pub use tensor::{
-    Dims, IndexArg, IntoIndex, IntoTensorData, Operand, Signed, Sizes, Slice, Tensor, TensorOptions, manual_seed, rng_state, set_rng_state,
+    Dims, IndexArg, IntoIndex, IntoTensorData, Operand, Signed, Sizes, Slice, Spacing, Tensor, TensorOptions, manual_seed, rng_state,
+    set_rng_state,
 };
 
 /// What a program usually needs: `use taper::prelude::*;`.

@@ -236,7 +236,8 @@ fn relu(x: V) -> V {
     return select(x, V(0.0), (bitcast<VU>(x) - VU(0x80000000u)) <= VU(0x7f800000u));
 }
 
-fn gelu(x: V) -> V { return x * V(0.5) * (V(1.0) + erf(x * V(0.70710678))); }
+// NaN at both infinities.
+fn gelu(x: V) -> V { return select(x * V(0.5) * (V(1.0) + erf(x * V(0.70710678))), nan_like(x), is_inf(x)); }
 
 fn gelu_slope(x: V) -> V {
     return V(0.5) * (V(1.0) + erf(x * V(0.70710678))) + x * V(0.39894228) * exp(x * x * V(-0.5));

@@ -7,7 +7,7 @@
 
 use super::elementwise::*;
 use super::fastmath::*;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::runtime::cpu::tile::Reg;
 use crate::tensor::Tensor;
 
@@ -57,7 +57,7 @@ functions! { UNARY same;
     ERFC "erfc"(x) 20 [float erfc(x) => "erfc(x)"] [x |g, x| g * -ERF_SLOPE * (-x * x).exp()?];
     ERFINV "erfinv"(x) 30 [float erfinv(x) => "erfinv(x)"] [x |g, y| g * (1.0 / ERF_SLOPE) * (y * y).exp()?];
     LGAMMA "lgamma"(x) 60 [float lgamma(x) => "lgamma(x)"] [x |g, x| g * x.digamma()?];
-    DIGAMMA "digamma"(x) 60 [float digamma(x) => "digamma(x)"] [x |_g| no_derivative("digamma")?];
+    DIGAMMA "digamma"(x) 60 [float digamma(x) => "digamma(x)"] [x |g, x| g * x.polygamma(1)?];
 
     FLOOR "floor"(x) 1 [float x.floor() => "floor(x)"] [x |g| g.zeros_like()?];
     CEIL "ceil"(x) 1 [float x.ceil() => "ceil(x)"] [x |g| g.zeros_like()?];
@@ -74,7 +74,8 @@ functions! { UNARY same;
     /// NaN stays.
     RELU "relu"(x) 1 [float if x < 0.0 { 0.0 } else { x } => "relu(x)", int x.max(0) => "max(x, VI(0))", uint x => "x"]
         [x |g, y| Tensor::map(&RELU_BACKWARD, &[&g.into(), &y.into()])?];
-    GELU "gelu"(x) 24 [float x * 0.5 * (1.0 + erf(x * 0.7071067811865476)) => "gelu(x)"]
+    /// NaN at both infinities, as PyTorch has it on CPUs.
+    GELU "gelu"(x) 24 [float x * 0.5 * (1.0 + erf(x * 0.7071067811865476)) + x * 0.0 => "gelu(x)"]
         [x |g, x| Tensor::map(&GELU_BACKWARD, &[&g.into(), &x.into()])?];
     GELU_TANH "gelu_tanh"(x) 18 [float x * sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x)) => "gelu_tanh(x)"]
         [x |g, x| Tensor::map(&GELU_TANH_BACKWARD, &[&g.into(), &x.into()])?];
@@ -168,10 +169,6 @@ functions! { UNARY same;
     CLAMP_BACKWARD "clamp_backward"(a, x, p, q) 2 [float if x < p || x > q { 0.0 } else { a } => "select(a, V(0.0), (x < p) | (x > q))"] [
         a |g, x, p, q| Tensor::map(&CLAMP_BACKWARD, &[&g.into(), &x.into(), &p.into(), &q.into()])?
     ];
-}
-
-fn no_derivative(op: &'static str) -> Result<Tensor> {
-    Err(Error::autograd(op, "the derivative of this function is not implemented"))
 }
 
 /// The derivative of gelu's tanh form, which is `x sigmoid(u)`: `s + x s (1 - s) u'`, without computing `1 - s`.

@@ -4,6 +4,7 @@ mod attention;
 mod conv;
 mod einsum;
 mod pool;
+mod products;
 #[cfg(test)]
 mod tests;
 

@@ -110,7 +110,7 @@ impl Operand {
 
     /// Applies a row of the tables after promotion (at least to `f32`, if `float`) and broadcasting.
     #[track_caller]
-    fn apply(f: &'static Function, operands: &[&Operand], float: bool) -> Result<Tensor> {
+    pub(super) fn apply(f: &'static Function, operands: &[&Operand], float: bool) -> Result<Tensor> {
         Operand::fit_and_apply(f, operands, float).map_err(|e| Operand::or_carried(operands, e))
     }
 

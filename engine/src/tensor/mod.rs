@@ -4,17 +4,22 @@ mod convert;
 mod create;
 mod dims;
 mod display;
+mod distance;
+mod frequency;
 mod index;
 mod inplace;
 mod join;
 mod linalg;
 mod math;
 mod normalize;
+mod numeric;
 mod operators;
 mod part;
 mod pick;
 mod random;
 mod reduce;
+mod special;
+mod statistics;
 mod unary;
 mod view;
 
@@ -34,10 +39,12 @@ use crate::shape::{Layout, Shape, numel};
 
 pub use create::IntoTensorData;
 pub use create::TensorOptions;
+pub(crate) use create::reserve;
 pub use dims::{Dims, Signed, Sizes};
 pub use index::{IndexArg, IntoIndex, Slice};
 pub use math::Operand;
 pub use random::{manual_seed, rng_state, set_rng_state};
+pub use statistics::Spacing;
 
 /// An n-dimensional array on a device, possibly not computed yet, possibly part of an autograd graph.
 ///

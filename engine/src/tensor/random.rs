@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 
 use super::{Operand, Tensor, TensorOptions};
+use crate::autograd;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::{Distribution, Random, Spec, Words};
@@ -141,6 +142,32 @@ impl Tensor {
         Tensor::randn(shape, opts)?.mul(std)?.add(mean)
     }
 
+    /// Normal with a mean and standard deviation for each element; like `torch.normal`. They promote and broadcast. Looks at
+    /// the deviations, to refuse negative ones. The result has no gradient.
+    ///
+    /// # Errors
+    /// No tensor among them; shapes that do not broadcast; integers; a negative deviation.
+    #[track_caller]
+    pub fn normal_of(mean: impl Into<Operand>, std: impl Into<Operand>) -> Result<Tensor> {
+        const OP: &str = "normal";
+        let (mean, std) = (mean.into(), std.into());
+        let negative = match &std {
+            Operand::Scalar(s) => !(s.as_f64() >= 0.0),
+            Operand::Tensor(t) => t.numel() > 0 && t.detach()?.lt(0)?.any(..)?.item::<bool>()?,
+        };
+        if negative {
+            return Err(Error::argument(OP, "the standard deviation must not be negative"));
+        }
+        autograd::no_grad(|| {
+            // Their sum has the type and the shape of the result.
+            let spec = Operand::add(&mean, &std)?;
+            if !spec.dtype().is_float() {
+                return Err(Error::dtype(OP, format!("expected floating point numbers, got {}", spec.dtype())));
+            }
+            Operand::add(&spec.randn_like()?.mul(&std)?.into(), &mean)
+        })
+    }
+
     /// Uniform in `[0, 1)` in this tensor's shape, type and device.
     ///
     /// # Errors
@@ -225,6 +252,46 @@ impl Tensor {
         }
         // 1 - u is never 0.
         self.refill("exponential_", |t| Operand::sub(&1.0f64.into(), &t.rand_like()?.into())?.log()?.mul(-1.0 / rate))
+    }
+
+    /// Cauchy's distribution around `median`, half of it within `sigma`.
+    ///
+    /// # Errors
+    /// A type that is no float; a `sigma` that is not positive; a leaf that requires a gradient, outside `no_grad`.
+    #[track_caller]
+    pub fn cauchy_(&self, median: f64, sigma: f64) -> Result<&Self> {
+        if !(sigma > 0.0) {
+            return Err(Error::argument("cauchy_", format!("sigma must be positive, but is {sigma}")));
+        }
+        self.refill("cauchy_", |t| t.rand_like()?.sub(0.5)?.mul(std::f64::consts::PI)?.tan()?.mul(sigma)?.add(median))
+    }
+
+    /// The logarithm is normal with this mean and standard deviation.
+    ///
+    /// # Errors
+    /// A type that is no float; a deviation that is not positive; a leaf that requires a gradient, outside `no_grad`.
+    #[track_caller]
+    pub fn log_normal_(&self, mean: f64, std: f64) -> Result<&Self> {
+        if !(std > 0.0) {
+            return Err(Error::argument("log_normal_", format!("the standard deviation must be positive, but is {std}")));
+        }
+        self.refill("log_normal_", |t| Tensor::normal(mean, std, t.shape(), t.options())?.exp())
+    }
+
+    /// The number of trials up to the first success, which has probability `p`.
+    ///
+    /// # Errors
+    /// A probability outside 0 to 1, or at an end; a `bool` tensor; a leaf that requires a gradient, outside `no_grad`.
+    #[track_caller]
+    pub fn geometric_(&self, p: f64) -> Result<&Self> {
+        if !(p > 0.0 && p < 1.0) {
+            return Err(Error::argument("geometric_", format!("the probability must lie between 0 and 1, but is {p}")));
+        }
+        self.refill("geometric_", |t| {
+            // 1 - u is never 0.
+            let u = Tensor::rand(t.shape(), t.device())?.neg()?.add(1.0)?;
+            u.log()?.div((-p).ln_1p())?.ceil()?.clamp(1.0, None::<f64>)?.to_dtype(t.dtype())
+        })
     }
 
     /// Integers in `[low, high)`.

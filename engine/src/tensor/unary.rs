@@ -30,19 +30,19 @@ limits!(i32 i64 usize f32 f64);
 impl Tensor {
     /// At least `f32`: what functions to the real numbers compute in.
     #[track_caller]
-    fn as_float(&self) -> Result<Tensor> {
+    pub(super) fn as_float(&self) -> Result<Tensor> {
         if self.dtype().is_float() { Ok(self.clone()) } else { self.to_dtype(DType::F32) }
     }
 
     /// A row of the tables; errors that this tensor carries come first.
     #[track_caller]
-    fn row(&self, f: &'static Function, numbers: &[Scalar]) -> Result<Tensor> {
+    pub(super) fn row(&self, f: &'static Function, numbers: &[Scalar]) -> Result<Tensor> {
         self.value()?;
         self.map_with(f, numbers)
     }
 
     #[track_caller]
-    fn float_row(&self, f: &'static Function, numbers: &[f64]) -> Result<Tensor> {
+    pub(super) fn float_row(&self, f: &'static Function, numbers: &[f64]) -> Result<Tensor> {
         let numbers: smallvec::SmallVec<[Scalar; 2]> = numbers.iter().copied().map(Scalar::Float).collect();
         self.as_float()?.row(f, &numbers)
     }

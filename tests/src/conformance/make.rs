@@ -48,7 +48,9 @@ impl<'a> Maker<'a> {
     /// Keyword arguments, less those that say where and how to store.
     pub fn kwargs<'k>(&mut self, values: &'k Json) -> Step<Vec<(&'k str, Value)>> {
         let hints = ["memory_format", "layout", "generator", "pin_memory", "requires_grad"];
-        let named = values.as_object().into_iter().flatten().filter(|(k, _)| !hints.contains(&k.as_str()));
+        // A layout that is not the usual one is an argument to be refused.
+        let hint = |k: &str, v: &Json| hints.contains(&k) && (k != "layout" || v.is_null() || v["layout"] == "strided");
+        let named = values.as_object().into_iter().flatten().filter(|(k, v)| !hint(k, v));
         named.map(|(k, v)| Ok((if k == "self" { "input" } else { k.as_str() }, self.value(v)?))).collect()
     }
 

@@ -6,9 +6,9 @@ use taper::ops::registry::{self, Value};
 use taper::{Device, Tensor};
 
 use super::compare::{self, Check, Tolerance};
-use super::make::{Maker, download};
+use super::make::{Maker, allowed, download};
 use super::outcome::{Outcome, Step};
-use super::suite::File;
+use super::suite::{File, dtype};
 
 /// Runs one sample.
 pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
@@ -16,6 +16,10 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     let name = registry_name(head("op"), head("call"));
     if !exists(&name) {
         return Err(Outcome::Missing(name));
+    }
+    // What the result is made of has to exist on the device too.
+    for dtype in sample["dtypes"].as_array().into_iter().flatten().filter_map(|d| dtype(d.as_str()?)) {
+        allowed(dtype, device)?;
     }
     let mut maker = Maker::new(file, device);
     let (mut args, kwargs) = (maker.list(&sample["args"])?, maker.kwargs(&sample["kwargs"])?);

@@ -24,7 +24,9 @@ mod inplace;
 mod linalg;
 mod math;
 mod nn;
+mod products;
 mod reduce;
+mod special;
 mod unary;
 mod view;
 
@@ -74,9 +76,21 @@ pub fn exists(name: &str) -> bool {
 
 /// Every signature of every operator.
 pub fn operators() -> impl Iterator<Item = &'static Operator> {
-    [create::ROWS, unary::ROWS, math::ROWS, reduce::ROWS, view::ROWS, index::ROWS, linalg::ROWS, nn::ROWS, inplace::ROWS]
-        .into_iter()
-        .flatten()
+    [
+        create::ROWS,
+        unary::ROWS,
+        math::ROWS,
+        reduce::ROWS,
+        view::ROWS,
+        index::ROWS,
+        linalg::ROWS,
+        nn::ROWS,
+        inplace::ROWS,
+        products::ROWS,
+        special::ROWS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Finds the signature that takes these arguments. New tensors will be on `device` unless an argument says otherwise.
