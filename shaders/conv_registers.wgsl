@@ -1,7 +1,7 @@
 // Convolution, its input gradient and its weight gradient for adapters that run on the CPU, as one product
 //     out[z, row, col] = sum_k a[row, k] * b[col (+) k],
-// where the second operand is never laid out: element (k, col) of it is the image element at (y, x) = start(col) + step(k),
-// or zero outside the image. Both indices have three digits:
+// where the second operand is never laid out: element (k, col) of it is the image element at (z, y, x) = start(col) +
+// step(k), or zero outside the image. Both indices have up to four digits (z is left out below):
 //
 //                      row      col                      k                        a         b
 //     forward          channel  (-, output y, output x)  (channel, kernel y, x)   weight    input
@@ -16,7 +16,7 @@
 // One thread makes an 8x8 tile in named registers, without workgroup memory, as in matmul_registers.wgsl. Grid
 // z: z = outer * inner + group, where outer counts images, or pieces of k.
 //
-// Prelude: STRIDED, OUT4 (1: columns are stored four at a time).
+// Prelude: DEEP (1: three spatial dimensions, 0: the slowest has size 1), STRIDED, OUT4 (1: columns are stored four at a time).
 
 struct Params {
     m: u32, n: u32, k: u32,
@@ -25,21 +25,23 @@ struct Params {
     a_at: u32, a_row: u32, a_carry: u32, a_inner: u32, a_outer: u32,
     b_at: u32, b_inner: u32, b_outer: u32,
     // The image b: sizes; the distance of the slowest digit of k and of col.
-    height: u32, width: u32, b_k: u32, b_col: u32,
-    // Sizes of the two faster digits of k, and how far each moves in the image.
-    k_high: u32, k_low: u32, step_y: u32, step_x: u32,
+    depth: u32, height: u32, width: u32, b_k: u32, b_col: u32,
+    // Sizes of the faster digits of k, and how far each moves in the image.
+    k_deep: u32, k_high: u32, k_low: u32, step_z: u32, step_y: u32, step_x: u32,
     // The same for col, and where the image begins.
-    c_high: u32, c_low: u32, start_y: u32, start_x: u32, origin_y: u32, origin_x: u32,
-    stride_y: u32, stride_x: u32, inverse_y: f32, inverse_x: f32,
+    c_deep: u32, c_high: u32, c_low: u32, start_z: u32, start_y: u32, start_x: u32,
+    origin_z: u32, origin_y: u32, origin_x: u32,
+    stride_z: u32, stride_y: u32, stride_x: u32, inverse_z: f32, inverse_y: f32, inverse_x: f32,
     // Digits of 16, for the kernel that takes 16 steps at a time.
-    jump_k: u32, jump_high: u32, jump_low: u32,
+    jump_k: u32, jump_deep: u32, jump_high: u32, jump_low: u32,
 }
 @group(1) @binding(0) var<uniform> p: Params;
 
 const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
 
-// Four elements of the image, at rows y and columns x (before the division by the stride).
-fn image(base: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
+// Four elements of the image, at planes z, rows y and columns x (before the division by the stride).
+fn image(base: vec4<u32>, z0: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
+    var z = z0;
     var y = y0;
     var x = x0;
     var ok = vec4<bool>(true, true, true, true);
@@ -51,7 +53,16 @@ fn image(base: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
     }
     // A negative coordinate is a large unsigned one.
     ok = ok & (y < vec4<u32>(p.height, p.height, p.height, p.height)) & (x < vec4<u32>(p.width, p.width, p.width, p.width));
-    let i = select(vec4<u32>(0u, 0u, 0u, 0u), base + y * p.width + x, ok);
+    var row = y;
+    if DEEP == 1u {
+        if STRIDED == 1u {
+            z = vec4<u32>((vec4<f32>(z0) + 0.5) * p.inverse_z);
+            ok = ok & (z * p.stride_z == z0);
+        }
+        ok = ok & (z < vec4<u32>(p.depth, p.depth, p.depth, p.depth));
+        row = z * p.height + y;
+    }
+    let i = select(vec4<u32>(0u, 0u, 0u, 0u), base + row * p.width + x, ok);
     return select(ZERO, vec4<f32>(b(i.x), b(i.y), b(i.z), b(i.w)), ok);
 }
 
@@ -90,12 +101,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let cr = min(cols + 4u, last);
     let ql = cl / p.c_low;
     let qr = cr / p.c_low;
-    let hl = ql / p.c_high;
-    let hr = qr / p.c_high;
+    let rl = ql / p.c_high;
+    let rr = qr / p.c_high;
+    var hl = rl;
+    var hr = rr;
+    if DEEP == 1u {
+        hl = rl / p.c_deep;
+        hr = rr / p.c_deep;
+    }
+    let zl = (rl - hl * p.c_deep) * p.start_z + p.origin_z;
+    let zr = (rr - hr * p.c_deep) * p.start_z + p.origin_z;
     let xl = (cl - ql * p.c_low) * p.start_x + p.origin_x;
     let xr = (cr - qr * p.c_low) * p.start_x + p.origin_x;
-    let yl = (ql - hl * p.c_high) * p.start_y + p.origin_y;
-    let yr = (qr - hr * p.c_high) * p.start_y + p.origin_y;
+    let yl = (ql - rl * p.c_high) * p.start_y + p.origin_y;
+    let yr = (qr - rr * p.c_high) * p.start_y + p.origin_y;
     let b_base = p.b_at + inner * p.b_inner + outer * p.b_outer;
 
     // The digits of the first step.
@@ -103,8 +122,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let end = min(begin + select(p.k, p.piece, p.piece > 0u), p.k);
     let q = begin / p.k_low;
     var low = begin - q * p.k_low;
-    let k_top = q / p.k_high;
-    var high = q - k_top * p.k_high;
+    let rest = q / p.k_high;
+    var k_top = rest;
+    if DEEP == 1u { k_top = rest / p.k_deep; }
+    var deep = rest - k_top * p.k_deep;
+    var high = q - rest * p.k_high;
+    var step_z = deep * p.step_z;
     var step_y = high * p.step_y;
     var step_x = low * p.step_x;
     var bl = hl * p.b_col + b_base + k_top * p.b_k;
@@ -128,8 +151,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var c4r = ZERO; var c5r = ZERO; var c6r = ZERO; var c7r = ZERO;
 
     for (var k = begin; k < end; k += 1u) {
-        let l = image(bl, yl + step_y, xl + step_x);
-        let r = image(br, yr + step_y, xr + step_x);
+        let l = image(bl, zl + step_z, yl + step_y, xl + step_x);
+        let r = image(br, zr + step_z, yr + step_y, xr + step_x);
         var s = a(i0 + ka);
         c0l += s * l; c0r += s * r;
         s = a(i1 + ka);
@@ -158,9 +181,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             if high == p.k_high {
                 high = 0u;
                 step_y = 0u;
-                ka += p.a_carry;
-                bl += p.b_k;
-                br += p.b_k;
+                deep += 1u;
+                step_z += p.step_z;
+                if DEEP == 0u || deep == p.k_deep {
+                    deep = 0u;
+                    step_z = 0u;
+                    ka += p.a_carry;
+                    bl += p.b_k;
+                    br += p.b_k;
+                }
             }
         }
     }

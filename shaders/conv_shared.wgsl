@@ -6,7 +6,7 @@
 // a thread makes 4x4 of it, as in matmul_shared.wgsl. A thread always loads the same four columns and every 16th
 // step of k, so the columns' digits are taken apart once, and the digits of k move by those of 16 with carries.
 //
-// Prelude: STRIDED (1: the sum of start and step must be a multiple of the stride), OUT4 (1: columns are stored
+// Prelude: DEEP (1: three spatial dimensions, 0: the slowest has size 1), STRIDED (1: the sum of start and step must be a multiple of the stride), OUT4 (1: columns are stored
 // four at a time), ALONG_K (1: neighbouring threads load neighbouring steps: the weight gradient).
 
 struct Params {
@@ -16,14 +16,15 @@ struct Params {
     a_at: u32, a_row: u32, a_carry: u32, a_inner: u32, a_outer: u32,
     b_at: u32, b_inner: u32, b_outer: u32,
     // The image b: sizes; the distance of the slowest digit of k and of col.
-    height: u32, width: u32, b_k: u32, b_col: u32,
-    // Sizes of the two faster digits of k, and how far each moves in the image.
-    k_high: u32, k_low: u32, step_y: u32, step_x: u32,
+    depth: u32, height: u32, width: u32, b_k: u32, b_col: u32,
+    // Sizes of the faster digits of k, and how far each moves in the image.
+    k_deep: u32, k_high: u32, k_low: u32, step_z: u32, step_y: u32, step_x: u32,
     // The same for col, and where the image begins.
-    c_high: u32, c_low: u32, start_y: u32, start_x: u32, origin_y: u32, origin_x: u32,
-    stride_y: u32, stride_x: u32, inverse_y: f32, inverse_x: f32,
+    c_deep: u32, c_high: u32, c_low: u32, start_z: u32, start_y: u32, start_x: u32,
+    origin_z: u32, origin_y: u32, origin_x: u32,
+    stride_z: u32, stride_y: u32, stride_x: u32, inverse_z: f32, inverse_y: f32, inverse_x: f32,
     // Digits of 16, for the kernel that takes 16 steps at a time.
-    jump_k: u32, jump_high: u32, jump_low: u32,
+    jump_k: u32, jump_deep: u32, jump_high: u32, jump_low: u32,
 }
 @group(1) @binding(0) var<uniform> p: Params;
 
@@ -33,19 +34,22 @@ const PITCH = 17u;
 var<workgroup> tile_a: array<vec4<f32>, 272>;
 var<workgroup> tile_b: array<vec4<f32>, 272>;
 
-// Where a thread stands in k: the three digits, and the plain number.
-struct Step { k: u32, top: u32, high: u32, low: u32 }
+// Where a thread stands in k: the four digits, and the plain number.
+struct Step { k: u32, top: u32, deep: u32, high: u32, low: u32 }
 
 fn step_at(k: u32) -> Step {
     let q = k / p.k_low;
-    let top = q / p.k_high;
-    return Step(k, top, q - top * p.k_high, k - q * p.k_low);
+    let r = q / p.k_high;
+    var top = r;
+    if DEEP == 1u { top = r / p.k_deep; }
+    return Step(k, top, r - top * p.k_deep, q - r * p.k_high, k - q * p.k_low);
 }
 
 // 16 steps further.
 fn advance(s: Step) -> Step {
     var low = s.low + p.jump_low;
     var high = s.high + p.jump_high;
+    var deep = s.deep + p.jump_deep;
     var top = s.top + p.jump_k;
     if low >= p.k_low {
         low -= p.k_low;
@@ -53,9 +57,13 @@ fn advance(s: Step) -> Step {
     }
     if high >= p.k_high {
         high -= p.k_high;
+        if DEEP == 1u { deep += 1u; } else { top += 1u; }
+    }
+    if DEEP == 1u && deep >= p.k_deep {
+        deep -= p.k_deep;
         top += 1u;
     }
-    return Step(s.k + 16u, top, high, low);
+    return Step(s.k + 16u, top, deep, high, low);
 }
 
 fn a_if(ok: bool, i: u32) -> f32 {
@@ -63,8 +71,9 @@ fn a_if(ok: bool, i: u32) -> f32 {
     return 0.0;
 }
 
-// Four elements of the image, at rows y and columns x (before the division by the stride).
-fn image(base: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
+// Four elements of the image, at planes z, rows y and columns x (before the division by the stride).
+fn image(base: vec4<u32>, z0: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
+    var z = z0;
     var y = y0;
     var x = x0;
     var ok = vec4<bool>(true, true, true, true);
@@ -76,7 +85,16 @@ fn image(base: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
     }
     // A negative coordinate is a large unsigned one.
     ok = ok & (y < vec4<u32>(p.height, p.height, p.height, p.height)) & (x < vec4<u32>(p.width, p.width, p.width, p.width));
-    let i = select(vec4<u32>(0u, 0u, 0u, 0u), base + y * p.width + x, ok);
+    var row = y;
+    if DEEP == 1u {
+        if STRIDED == 1u {
+            z = vec4<u32>((vec4<f32>(z0) + 0.5) * p.inverse_z);
+            ok = ok & (z * p.stride_z == z0);
+        }
+        ok = ok & (z < vec4<u32>(p.depth, p.depth, p.depth, p.depth));
+        row = z * p.height + y;
+    }
+    let i = select(vec4<u32>(0u, 0u, 0u, 0u), base + row * p.width + x, ok);
     return select(ZERO, vec4<f32>(b(i.x), b(i.y), b(i.z), b(i.w)), ok);
 }
 
@@ -119,9 +137,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let cols = vec4<u32>(0u, 1u, 2u, 3u) + (col + vb * 4u);
     let c = min(cols, vec4<u32>(p.n - 1u, p.n - 1u, p.n - 1u, p.n - 1u));
     let q = c / p.c_low;
-    let h = q / p.c_high;
+    let r = q / p.c_high;
+    var h = r;
+    if DEEP == 1u { h = r / p.c_deep; }
     let cx = (c - q * p.c_low) * p.start_x + p.origin_x;
-    let cy = (q - h * p.c_high) * p.start_y + p.origin_y;
+    let cy = (q - r * p.c_high) * p.start_y + p.origin_y;
+    let cz = (r - h * p.c_deep) * p.start_z + p.origin_z;
     let b_base = h * p.b_col + (p.b_at + inner * p.b_inner + outer * p.b_outer);
 
     let begin = outer * p.piece;
@@ -145,7 +166,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             a_if(ok && r0 + 3u < p.m, i + 3u * p.a_row));
         var v = ZERO;
         if sb.k < end {
-            v = image(b_base + sb.top * p.b_k, cy + sb.high * p.step_y, cx + sb.low * p.step_x);
+            v = image(b_base + sb.top * p.b_k, cz + sb.deep * p.step_z, cy + sb.high * p.step_y, cx + sb.low * p.step_x);
         }
         tile_b[kb * PITCH + vb] = v;
         sa = advance(sa);
@@ -163,10 +184,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
 
     let base = z * p.m * p.n;
-    let r = row + y * 4u;
+    let first = row + y * 4u;
     let t = col + x * 4u;
-    put(base, r, t, c0);
-    put(base, r + 1u, t, c1);
-    put(base, r + 2u, t, c2);
-    put(base, r + 3u, t, c3);
+    put(base, first, t, c0);
+    put(base, first + 1u, t, c1);
+    put(base, first + 2u, t, c2);
+    put(base, first + 3u, t, c3);
 }

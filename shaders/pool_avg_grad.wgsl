@@ -4,8 +4,9 @@
 // Prelude: ADAPTIVE, INCLUDE_PAD, as there.
 
 struct Params {
-    count: u32, height: u32, width: u32, out_y: u32, out_x: u32,
-    kernel_y: u32, kernel_x: u32, stride_y: u32, stride_x: u32, pad_y: u32, pad_x: u32,
+    count: u32, depth: u32, height: u32, width: u32, out_z: u32, out_y: u32, out_x: u32,
+    kernel_z: u32, kernel_y: u32, kernel_x: u32, stride_z: u32, stride_y: u32, stride_x: u32,
+    pad_z: u32, pad_y: u32, pad_x: u32,
     divisor: u32,
 }
 @group(1) @binding(0) var<uniform> p: Params;
@@ -41,16 +42,23 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
     let q = i / p.width;
     let ix = i - q * p.width;
-    let plane = q / p.height;
-    let iy = q - plane * p.height;
+    let r = q / p.height;
+    let iy = q - r * p.height;
+    let plane = r / p.depth;
+    let iz = r - plane * p.depth;
+    let wz = windows(iz, p.out_z, p.depth, p.kernel_z, p.stride_z, p.pad_z);
     let wy = windows(iy, p.out_y, p.height, p.kernel_y, p.stride_y, p.pad_y);
     let wx = windows(ix, p.out_x, p.width, p.kernel_x, p.stride_x, p.pad_x);
     var sum = 0.0;
-    for (var oy = wy.x; oy < wy.y; oy += 1u) {
-        let ny = counted(oy, p.out_y, p.height, p.kernel_y, p.stride_y, p.pad_y);
-        for (var ox = wx.x; ox < wx.y; ox += 1u) {
-            let nx = counted(ox, p.out_x, p.width, p.kernel_x, p.stride_x, p.pad_x);
-            sum += dy((plane * p.out_y + oy) * p.out_x + ox) / f32(select(p.divisor, ny * nx, p.divisor == 0u));
+    for (var oz = wz.x; oz < wz.y; oz += 1u) {
+        let nz = counted(oz, p.out_z, p.depth, p.kernel_z, p.stride_z, p.pad_z);
+        for (var oy = wy.x; oy < wy.y; oy += 1u) {
+            let n = nz * counted(oy, p.out_y, p.height, p.kernel_y, p.stride_y, p.pad_y);
+            let row = ((plane * p.out_z + oz) * p.out_y + oy) * p.out_x;
+            for (var ox = wx.x; ox < wx.y; ox += 1u) {
+                let nx = counted(ox, p.out_x, p.width, p.kernel_x, p.stride_x, p.pad_x);
+                sum += dy(row + ox) / f32(select(p.divisor, n * nx, p.divisor == 0u));
+            }
         }
     }
     store(i, sum);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use taper::autograd::{self, Function, FunctionCtx, GradCheck, enable_grad, gradcheck, gradgradcheck, no_grad};
 use taper::loss::{self, Reduction};
-use taper::{DType, Device, Result, Tensor};
+use taper::{BagMode, DType, Device, EmbeddingBag, GridMode, GridPadding, Interpolation, InterpolationMode, Result, Tensor};
 use taper_tests::{Rng, assert_close, for_each_device, read};
 
 type Call = fn(&[Tensor]) -> Result<Tensor>;
@@ -216,6 +216,29 @@ fn products() -> Result<Vec<(&'static str, Vec<Tensor>, Call)>> {
         ("max_pool2d", of(&[&[1, 1, 4, 4]])?, |x| x[0].max_pool2d(2, 2, 0, 1, false)),
         ("avg_pool2d", of(&[&[1, 1, 4, 4]])?, |x| x[0].avg_pool2d(2, 1, 1, false, true, None)),
         ("adaptive_avg_pool2d", of(&[&[1, 1, 5, 4]])?, |x| x[0].adaptive_avg_pool2d([2, 3])),
+        ("conv3d", of(&[&[1, 2, 3, 3, 4], &[2, 1, 2, 3, 2], &[2]])?, |x| {
+            x[0].conv3d(&x[1], Some(&x[2]), [1, 2, 1], [0, 1, 1], [2, 1, 1], 2)
+        }),
+        ("conv_transpose3d", of(&[&[1, 1, 2, 2, 2], &[1, 2, 2, 1, 3]])?, |x| {
+            x[0].conv_transpose3d(&x[1], None, [2, 1, 2], [1, 0, 1], [1, 0, 0], 1, 1)
+        }),
+        ("max_pool3d", of(&[&[1, 1, 3, 4, 2]])?, |x| x[0].max_pool3d(2, 1, [1, 0, 1], 1, true)),
+        ("avg_pool3d", of(&[&[1, 1, 3, 4, 2]])?, |x| x[0].avg_pool3d(2, [1, 2, 1], 1, true, false, None)),
+        ("interpolate", of(&[&[1, 1, 3, 4]])?, |x| {
+            x[0].interpolate(&Interpolation::by_scale(InterpolationMode::Bicubic, &[1.7, 0.6]).align_corners(Some(false)))
+        }),
+        ("interpolate antialiased", of(&[&[1, 1, 5, 7]])?, |x| {
+            x[0].interpolate(&Interpolation::to_size(InterpolationMode::Bilinear, &[2, 3]).antialias(true))
+        }),
+        ("grid_sample", of(&[&[1, 2, 3, 4], &[1, 2, 2, 2]])?, |x| x[0].grid_sample(&x[1], GridMode::Bicubic, GridPadding::Zeros, true)),
+        ("fold", of(&[&[1, 4, 6]])?, |x| x[0].fold([3, 4], 2, 1, 0, 1)),
+        ("im2col", of(&[&[1, 1, 3, 4]])?, |x| x[0].im2col(2, [1, 2], 1, [2, 1])),
+        ("lp_pool", of(&[&[1, 1, 6]])?, |x| x[0].lp_pool(3.0, [2], [2], false)),
+        ("local_response_norm", of(&[&[1, 4, 3]])?, |x| x[0].local_response_norm(3, 0.5, 0.75, 1.0)),
+        ("embedding_bag", of(&[&[4, 3], &[2, 2]])?, |x| {
+            let how = EmbeddingBag { per_sample_weights: Some(&x[1]), ..EmbeddingBag::new(BagMode::Sum) };
+            x[0].embedding_bag(&ints(&[1, 3, 3, 0], &[2, 2])?, &how)
+        }),
         ("attention", of(&[&[1, 2, 3, 2], &[1, 2, 4, 2], &[1, 2, 4, 2]])?, |x| {
             x[0].scaled_dot_product_attention(&x[1], &x[2], None, 0.0, false, None)
         }),
@@ -357,6 +380,10 @@ fn second_derivatives_agree_with_differences() -> Result<()> {
         "conv_transpose2d",
         "avg_pool2d",
         "max_pool2d",
+        "conv3d",
+        "interpolate",
+        "grid_sample",
+        "fold",
         "attention",
         "attention causal",
         "cross_entropy",

@@ -284,6 +284,16 @@ fn huge_sizes_are_refused() {
         r.tensor("conv2d dilation", &[], || data(d, &[1, 1, 3, 3])?.conv2d(&data(d, &[1, 1, 3, 3])?, None, 1, 1, HUGE, 1));
         r.tensor("max_pool2d kernel", &[], || data(d, &[1, 1, 3, 3])?.max_pool2d(HUGE, 1, 0, 1, false));
         r.tensor("adaptive", &[], || data(d, &[1, 1, 3, 3])?.adaptive_avg_pool2d(HUGE));
+        r.tensor("adaptive maxima", &[], || data(d, &[1, 1, 3, 3])?.adaptive_max_pool2d(1usize << 30));
+        r.tensor("max_pool3d stride", &[], || data(d, &[1, 1, 3, 3, 3])?.max_pool3d(2, HUGE, 1, 1, false));
+        let nearest = |size: usize| taper::Interpolation::to_size(taper::InterpolationMode::Nearest, &[size]);
+        r.tensor("interpolate", &[], || data(d, &[1, 1, 3])?.interpolate(&nearest(HUGE)));
+        r.tensor("interpolate 0", &[], || data(d, &[1, 1, 3])?.interpolate(&nearest(0)));
+        r.tensor("im2col", &[], || data(d, &[1, 1, 3, 3])?.im2col(2, 1, HUGE, 1));
+        r.tensor("fold", &[], || data(d, &[1, 4, 4])?.fold(HUGE, 2, 1, 0, 1));
+        r.tensor("pixel_shuffle", &[], || data(d, &[1, 4, 4])?.pixel_shuffle(HUGE));
+        r.tensor("affine_grid", &[], || data(d, &[1, 2, 3])?.affine_grid(&[1, 1, HUGE, HUGE], true));
+        r.tensor("max_unpool", &[], || data(d, &[1, 1, 2])?.max_unpool(&ints(d, &[0, 1])?.reshape([1, 1, 2])?, [2], [HUGE], [0], None));
         // Empty ones of any size exist.
         r.survived("empty", || used(Tensor::zeros([0, HUGE, HUGE], d)?));
         r.survived("arange(usize)", || used(Tensor::arange(0.0, 1e300, 1e299, d)?));

@@ -1,17 +1,57 @@
-//! Convolutions in one and two dimensions, and their transposes.
+//! Convolutions in one to three dimensions, and their transposes.
 
 use crate::Module;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorOptions};
 
+use super::lazy::{Lazy, Plan};
 use super::module::Layer;
 use super::sequential::layers;
 use super::{Param, Sizes, init};
 
 pub type Conv1d = Conv<1>;
 pub type Conv2d = Conv<2>;
+pub type Conv3d = Conv<3>;
 pub type ConvTranspose1d = ConvTranspose<1>;
 pub type ConvTranspose2d = ConvTranspose<2>;
+pub type ConvTranspose3d = ConvTranspose<3>;
+pub type LazyConv1d = Lazy<Conv<1>>;
+pub type LazyConv2d = Lazy<Conv<2>>;
+pub type LazyConv3d = Lazy<Conv<3>>;
+pub type LazyConvTranspose1d = Lazy<ConvTranspose<1>>;
+pub type LazyConvTranspose2d = Lazy<ConvTranspose<2>>;
+pub type LazyConvTranspose3d = Lazy<ConvTranspose<3>>;
+
+/// What lies around the input of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PaddingMode {
+    #[default]
+    Zeros,
+    /// The input mirrored at its border, without the border itself.
+    Reflect,
+    /// The nearest element.
+    Replicate,
+    /// The other side of the input.
+    Circular,
+}
+
+impl std::str::FromStr for PaddingMode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<PaddingMode> {
+        Ok(match name {
+            "zeros" => PaddingMode::Zeros,
+            "reflect" => PaddingMode::Reflect,
+            "replicate" => PaddingMode::Replicate,
+            "circular" => PaddingMode::Circular,
+            other => {
+                let why = format!("padding mode '{other}' is none of zeros, reflect, replicate, circular");
+                return Err(Error::argument("Conv", why));
+            }
+        })
+    }
+}
 
 /// Correlates the input with learned kernels.
 ///
@@ -23,8 +63,9 @@ pub struct Conv<const D: usize> {
     pub bias: Option<Param>,
     stride: [usize; D],
     padding: [usize; D],
-    /// Zeros added at the end of each dimension before anything else: an even kernel's `same` padding is lopsided.
+    /// More padding at the end of each dimension: an even kernel's `same` padding is lopsided.
     extra: [usize; D],
+    mode: PaddingMode,
     dilation: [usize; D],
     groups: usize,
 }
@@ -37,6 +78,7 @@ pub struct ConvBuilder<const D: usize> {
     stride: [usize; D],
     padding: [usize; D],
     same: bool,
+    mode: PaddingMode,
     dilation: [usize; D],
     groups: usize,
     bias: bool,
@@ -59,6 +101,7 @@ impl<const D: usize> Conv<D> {
             stride: one,
             padding: [0; D],
             same: false,
+            mode: PaddingMode::Zeros,
             dilation: one,
             groups: 1,
             bias: true,
@@ -67,29 +110,91 @@ impl<const D: usize> Conv<D> {
 }
 
 impl<const D: usize> Conv<D> {
-    fn padded(&self, x: &Tensor) -> Result<Tensor> {
-        if self.extra == [0; D] {
-            return Ok(x.clone());
+    /// A builder for [`ConvBuilder::build_lazy`]: the input channels are those of the first input.
+    pub fn lazy(outputs: usize, kernel: impl Sizes<D>) -> ConvBuilder<D> {
+        Self::builder(0, outputs, kernel)
+    }
+
+    /// The input with all padding that zeros on both sides alone cannot be, and those zeros.
+    fn padded(&self, x: &Tensor) -> Result<(Tensor, [usize; D])> {
+        let (mode, around) = match self.mode {
+            PaddingMode::Zeros => ("constant", [0; D]),
+            PaddingMode::Reflect => ("reflect", self.padding),
+            PaddingMode::Replicate => ("replicate", self.padding),
+            PaddingMode::Circular => ("circular", self.padding),
+        };
+        let zeros = if self.mode == PaddingMode::Zeros { self.padding } else { [0; D] };
+        if around == [0; D] && self.extra == [0; D] {
+            return Ok((x.clone(), zeros));
         }
         // Last dimension first, before and after.
-        let amounts: Vec<usize> = self.extra.iter().rev().flat_map(|&after| [0, after]).collect();
-        x.pad(&amounts, "constant", 0.0)
+        let amounts: Vec<usize> = (0..D).rev().flat_map(|d| [around[d], around[d] + self.extra[d]]).collect();
+        Ok((x.pad(&amounts, mode, 0.0)?, zeros))
     }
-}
 
-impl Conv<1> {
     /// # Errors
     /// The input's channels or size do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.padded(x)?.conv1d(&self.weight, self.bias.as_deref(), self.stride[0], self.padding[0], self.dilation[0], self.groups)
+        let op = ["conv1d", "conv2d", "conv3d"].get(D.wrapping_sub(1)).copied().unwrap_or("conv");
+        if x.rank() != D + 1 && x.rank() != D + 2 {
+            return Err(Error::argument(op, format!("the input {:?} should have {} or {} dimensions", x.shape(), D + 1, D + 2)));
+        }
+        let (x, padding) = self.padded(x)?;
+        x.convolve(op, &self.weight, self.bias.as_deref(), self.stride, padding, self.dilation, self.groups)
     }
 }
 
-impl Conv<2> {
-    /// # Errors
-    /// The input's channels or size do not fit.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.padded(x)?.conv2d(&self.weight, self.bias.as_deref(), self.stride, self.padding, self.dilation, self.groups)
+/// A convolution whose input channels are not known yet.
+struct LazyPlan<B> {
+    builder: B,
+    options: TensorOptions,
+}
+
+/// The channels of `[N, C, ..]` or `[C, ..]` with `spatial` dimensions.
+fn channels(input: &[usize], spatial: usize) -> Option<usize> {
+    match input.len().checked_sub(spatial) {
+        Some(lead @ (1 | 2)) => input.get(lead - 1).copied(),
+        _ => None,
+    }
+}
+
+impl<const D: usize> Plan<Conv<D>> for LazyPlan<ConvBuilder<D>> {
+    fn of_input(&self, input: &[usize]) -> Option<usize> {
+        channels(input, D)
+    }
+
+    fn of_weight(&self, weight: &[usize]) -> Option<usize> {
+        weight.get(1).map(|c| c * self.builder.groups)
+    }
+
+    fn make(&self, size: usize, device: &Device) -> Result<Conv<D>> {
+        let mut builder = self.builder.clone();
+        builder.channels[0] = size;
+        builder.build(TensorOptions { dtype: self.options.dtype, device: device.clone() })
+    }
+
+    fn device(&self) -> &Device {
+        &self.options.device
+    }
+}
+
+impl<const D: usize> Plan<ConvTranspose<D>> for LazyPlan<ConvTransposeBuilder<D>> {
+    fn of_input(&self, input: &[usize]) -> Option<usize> {
+        channels(input, D)
+    }
+
+    fn of_weight(&self, weight: &[usize]) -> Option<usize> {
+        weight.first().copied()
+    }
+
+    fn make(&self, size: usize, device: &Device) -> Result<ConvTranspose<D>> {
+        let mut builder = self.builder.clone();
+        builder.conv.channels[0] = size;
+        builder.build(TensorOptions { dtype: self.options.dtype, device: device.clone() })
+    }
+
+    fn device(&self) -> &Device {
+        &self.options.device
     }
 }
 
@@ -99,13 +204,19 @@ impl<const D: usize> ConvBuilder<D> {
         self
     }
 
-    /// Zeros added on both sides.
+    /// Added on both sides.
     pub fn padding(mut self, padding: impl Sizes<D>) -> Self {
         (self.padding, self.same) = (padding.sizes(), false);
         self
     }
 
-    /// As many zeros as keep the size; `padding="same"`. Needs stride 1.
+    /// What the padding is made of; zeros unless set.
+    pub fn padding_mode(mut self, mode: PaddingMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// As much padding as keeps the size; `padding="same"`. Needs stride 1.
     pub fn padding_same(mut self) -> Self {
         self.same = true;
         self
@@ -132,7 +243,7 @@ impl<const D: usize> ConvBuilder<D> {
     /// Channels that `groups` does not divide; a kernel, stride or dilation of 0; padding that keeps the size with a stride;
     /// the device lacks the type or memory.
     pub fn build(self, options: impl Into<TensorOptions>) -> Result<Conv<D>> {
-        let ConvBuilder { channels: [inputs, outputs], kernel, stride, mut padding, same, dilation, groups, bias } = self;
+        let ConvBuilder { channels: [inputs, outputs], kernel, stride, mut padding, same, mode, dilation, groups, bias } = self;
         check("Conv", [inputs, outputs], groups, &[kernel, stride, dilation])?;
         let mut extra = [0; D];
         if same {
@@ -148,7 +259,12 @@ impl<const D: usize> ConvBuilder<D> {
         let shape = [&[outputs, inputs / groups], &kernel[..]].concat();
         let weight = init::weight(&shape, &options)?;
         let bias = if bias { Some(init::bias(outputs, &shape, &options)?) } else { None };
-        Ok(Conv { weight, bias, stride, padding, extra, dilation, groups })
+        Ok(Conv { weight, bias, stride, padding, extra, mode, dilation, groups })
+    }
+
+    /// A layer whose input channels are those of the first input it sees.
+    pub fn build_lazy(self, options: impl Into<TensorOptions>) -> Lazy<Conv<D>> {
+        Lazy::new(LazyPlan { builder: self, options: options.into() })
     }
 }
 
@@ -187,21 +303,49 @@ impl<const D: usize> ConvTranspose<D> {
     }
 }
 
-impl ConvTranspose<1> {
-    /// # Errors
-    /// The input's channels or size do not fit.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let [s, p, o, d] = [self.stride[0], self.padding[0], self.output_padding[0], self.dilation[0]];
-        x.conv_transpose1d(&self.weight, self.bias.as_deref(), s, p, o, self.groups, d)
+impl<const D: usize> ConvTranspose<D> {
+    /// A builder for [`ConvTransposeBuilder::build_lazy`]: the input channels are those of the first input.
+    pub fn lazy(outputs: usize, kernel: impl Sizes<D>) -> ConvTransposeBuilder<D> {
+        Self::builder(0, outputs, kernel)
     }
-}
 
-impl ConvTranspose<2> {
     /// # Errors
     /// The input's channels or size do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let [s, p, o, d] = [self.stride, self.padding, self.output_padding, self.dilation];
-        x.conv_transpose2d(&self.weight, self.bias.as_deref(), s, p, o, self.groups, d)
+        self.transposed(x, self.output_padding)
+    }
+
+    /// An output of a given size, where the stride leaves it open; it takes the place of the output padding.
+    ///
+    /// # Errors
+    /// The input's channels or size do not fit; a size that the layer cannot have.
+    pub fn forward_to(&self, x: &Tensor, output: impl Sizes<D>) -> Result<Tensor> {
+        let (output, op) = (output.sizes(), "ConvTranspose");
+        let shape = x.shape();
+        let Some(input) = shape.len().checked_sub(D).filter(|lead| matches!(lead, 1 | 2)).map(|lead| &shape[lead..]) else {
+            return Err(Error::argument(op, format!("the input {shape:?} should have {} or {} dimensions", D + 1, D + 2)));
+        };
+        let kernel = self.weight.shape();
+        let mut extra = [0; D];
+        for d in 0..D {
+            let reach = self.dilation[d].saturating_mul(kernel[2 + d].saturating_sub(1)).saturating_add(1);
+            let grown = input[d].saturating_sub(1).saturating_mul(self.stride[d]).saturating_add(reach);
+            let least = grown.saturating_sub(self.padding[d].saturating_mul(2));
+            match output[d].checked_sub(least).filter(|e| *e < self.stride[d]) {
+                Some(e) => extra[d] = e,
+                None => {
+                    let most = least.saturating_add(self.stride[d] - 1);
+                    return Err(Error::argument(op, format!("an output of {output:?} where dimension {d} can be from {least} to {most}")));
+                }
+            }
+        }
+        self.transposed(x, extra)
+    }
+
+    fn transposed(&self, x: &Tensor, extra: [usize; D]) -> Result<Tensor> {
+        let op = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"].get(D.wrapping_sub(1)).copied().unwrap_or("conv");
+        let sizes = [self.stride, self.padding, extra, self.dilation];
+        x.convolve_transposed(op, &self.weight, self.bias.as_deref(), sizes, self.groups)
     }
 }
 
@@ -249,6 +393,11 @@ impl<const D: usize> ConvTransposeBuilder<D> {
         let bias = if bias { Some(init::bias(outputs, &shape, &options)?) } else { None };
         Ok(ConvTranspose { weight, bias, stride, padding, output_padding: self.output_padding, dilation, groups })
     }
+
+    /// A layer whose input channels are those of the first input it sees.
+    pub fn build_lazy(self, options: impl Into<TensorOptions>) -> Lazy<ConvTranspose<D>> {
+        Lazy::new(LazyPlan { builder: self, options: options.into() })
+    }
 }
 
 fn check<const D: usize>(op: &'static str, channels: [usize; 2], groups: usize, positive: &[[usize; D]; 3]) -> Result<()> {
@@ -264,4 +413,4 @@ fn check<const D: usize>(op: &'static str, channels: [usize; 2], groups: usize, 
     Ok(())
 }
 
-layers!(Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d);
+layers!(Conv<const D>, ConvTranspose<const D>);

@@ -89,6 +89,7 @@ pub trait Module: Send + Sync {
     /// Shapes that differ, and with `strict` missing or unexpected names: all of them in one message. Nothing is
     /// changed then.
     fn load_state_dict(&self, state: &StateDict, strict: bool) -> Result<LoadReport> {
+        self.expect_state("", state)?;
         let slots = slots(self);
         let names: HashSet<&str> = slots.iter().map(|(name, _)| name.as_str()).collect();
         let report = LoadReport {
@@ -114,6 +115,21 @@ pub trait Module: Send + Sync {
             }
         }
         Ok(report)
+    }
+
+    /// Called on every module before a state dict is loaded, with its path in it: one whose parameters have no shape yet
+    /// (see [`Lazy`](super::Lazy)) takes it from the state's.
+    ///
+    /// # Errors
+    /// The state's shapes are none it can have.
+    fn expect_state(&self, path: &str, state: &StateDict) -> Result<()> {
+        let mut result = Ok(());
+        self.members(&mut |name, member| {
+            if let (Ok(()), Member::Module(child)) = (&result, member) {
+                result = child.expect_state(&if path.is_empty() { name.to_string() } else { format!("{path}.{name}") }, state);
+            }
+        });
+        result
     }
 
     /// Switches the module and its children to training (`true`) or evaluation.
@@ -288,6 +304,9 @@ impl<M: Module + ?Sized> Module for Box<M> {
     }
     fn members_mut(&mut self, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
         (**self).members_mut(visit);
+    }
+    fn expect_state(&self, path: &str, state: &StateDict) -> Result<()> {
+        (**self).expect_state(path, state)
     }
 }
 

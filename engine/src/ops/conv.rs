@@ -1,5 +1,4 @@
-//! Convolution over two dimensions and its two gradients; each one's gradient is made of the others. One
-//! dimension is a height of 1.
+//! Convolution over one to three dimensions and its two gradients; each one's gradient is made of the others.
 
 mod cpu;
 mod gpu;
@@ -8,17 +7,17 @@ use crate::autograd::Ctx;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::kernel::{Compute, GpuOperand, Launches};
-use crate::ops::{Grads, Kind, Op, Spec, accumulated};
+use crate::ops::{Grads, Kind, Op, SPATIAL, Spec, accumulated, lower, spatial_rank, volume};
 use crate::runtime::Adapter;
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
 use crate::tensor::Tensor;
 
-/// How a kernel moves over an image; `[y, x]` each.
+/// How a kernel moves over an image; `[z, y, x]` each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Geometry {
-    pub stride: [usize; 2],
-    pub padding: [usize; 2],
-    pub dilation: [usize; 2],
+    pub stride: [usize; SPATIAL],
+    pub padding: [usize; SPATIAL],
+    pub dilation: [usize; SPATIAL],
     pub groups: usize,
 }
 
@@ -36,29 +35,29 @@ impl Geometry {
     }
 }
 
-/// `y = conv2d(x [N, C, H, W], w [O, C/groups, KH, KW])`.
+/// `y = conv(x [N, C, ..], w [O, C/groups, ..kernel])`.
 #[derive(Debug)]
-pub(crate) struct Conv2d(pub Geometry);
+pub(crate) struct Conv(pub Geometry);
 
-/// The gradient of the input, from `dy` and `w`: also the transposed convolution. `size`: height and width of the result.
+/// The gradient of the input, from `dy` and `w`: also the transposed convolution. `size`: that of the result.
 #[derive(Debug)]
-pub(crate) struct Conv2dInputGrad {
+pub(crate) struct ConvInputGrad {
     pub geometry: Geometry,
-    pub size: [usize; 2],
+    pub size: [usize; SPATIAL],
 }
 
-/// The gradient of the weight, from `x` and `dy`. `kernel`: height and width of the result.
+/// The gradient of the weight, from `x` and `dy`. `kernel`: size of the result.
 #[derive(Debug)]
-pub(crate) struct Conv2dWeightGrad {
+pub(crate) struct ConvWeightGrad {
     pub geometry: Geometry,
-    pub kernel: [usize; 2],
+    pub kernel: [usize; SPATIAL],
 }
 
-/// Both operands have four dimensions and one float type.
+/// Both operands have as many spatial dimensions, one to three, and one float type.
 fn operands<'a>(op: &'static str, x: &'a [Spec]) -> Result<(&'a Spec, &'a Spec, DType)> {
     let [a, b] = x else { return Err(Error::argument(op, "takes two tensors")) };
-    if a.shape.len() != 4 || b.shape.len() != 4 {
-        return Err(Error::argument(op, format!("{:?} and {:?} should have four dimensions", a.shape, b.shape)));
+    if spatial_rank(a) == 0 || a.shape.len() != b.shape.len() {
+        return Err(Error::argument(op, format!("{:?} and {:?} should both have three, four or five dimensions", a.shape, b.shape)));
     }
     if a.dtype != b.dtype || !a.dtype.is_float() {
         return Err(Error::dtype(op, format!("needs floats of one type, not {} and {}", a.dtype, b.dtype)));
@@ -66,45 +65,44 @@ fn operands<'a>(op: &'static str, x: &'a [Spec]) -> Result<(&'a Spec, &'a Spec, 
     Ok((a, b, accumulated(a.dtype)))
 }
 
-impl Op for Conv2d {
+impl Op for Conv {
     fn name(&self) -> &'static str {
-        "conv2d"
+        "conv"
     }
 
     fn infer(&self, s: &[Spec]) -> Result<Spec> {
-        let (x, w, dtype) = operands("conv2d", s)?;
+        let op = s.first().map_or("conv", |x| ["conv", "conv1d", "conv2d", "conv3d"][spatial_rank(x)]);
+        let (x, w, dtype) = operands(op, s)?;
         let g = &self.0;
         let (xs, ws) = (&x.shape, &w.shape);
         if g.groups == 0 || g.stride.contains(&0) || g.dilation.contains(&0) {
             let message =
                 format!("stride, dilation and groups must be at least 1, they are {:?}, {:?} and {}", g.stride, g.dilation, g.groups);
-            return Err(Error::argument("conv2d", message));
+            return Err(Error::argument(op, message));
         }
         let takes = ws[1].saturating_mul(g.groups);
         if xs[1] != takes {
             let groups = if g.groups == 1 { String::new() } else { format!(" in {} groups", g.groups) };
             return Err(Error::argument(
-                "conv2d",
+                op,
                 format!("weight {ws:?} takes {takes} input channels{groups}, but the input {xs:?} has {}", xs[1]),
             ));
         }
         if ws[0] % g.groups != 0 {
-            return Err(Error::argument(
-                "conv2d",
-                format!("weight {ws:?} gives {} channels, which {} groups do not divide", ws[0], g.groups),
-            ));
+            return Err(Error::argument(op, format!("weight {ws:?} gives {} channels, which {} groups do not divide", ws[0], g.groups)));
         }
+        let (size, kernel) = (volume(xs), volume(ws));
         let out = |d: usize| {
-            g.output(d, xs[2 + d], ws[2 + d]).ok_or_else(|| {
+            g.output(d, size[d], kernel[d]).ok_or_else(|| {
                 Error::argument(
-                    "conv2d",
+                    op,
                     format!("weight {ws:?} with dilation {:?} does not fit the input {xs:?} with padding {:?}", g.dilation, g.padding),
                 )
             })
         };
-        let shape = [xs[0], ws[0], out(0)?, out(1)?];
-        crate::shape::checked_numel("conv2d", &shape)?;
-        Ok(Spec::new(dtype, &shape))
+        let shape = lower(xs[0], ws[0], spatial_rank(x), [out(0)?, out(1)?, out(2)?]);
+        crate::shape::checked_numel(op, &shape)?;
+        Ok(Spec { dtype, shape })
     }
 
     fn kind(&self) -> Kind<'_> {
@@ -121,8 +119,8 @@ impl Op for Conv2d {
         let (xs, ws) = (x.shape(), w.shape());
         let geometry = self.0;
         Ok(smallvec::smallvec![
-            wanted(ctx, 0, || Tensor::apply(Conv2dInputGrad { geometry, size: [xs[2], xs[3]] }, &[&dy, w]))?,
-            wanted(ctx, 1, || Tensor::apply(Conv2dWeightGrad { geometry, kernel: [ws[2], ws[3]] }, &[x, &dy]))?,
+            wanted(ctx, 0, || Tensor::apply(ConvInputGrad { geometry, size: volume(xs) }, &[&dy, w]))?,
+            wanted(ctx, 1, || Tensor::apply(ConvWeightGrad { geometry, kernel: volume(ws) }, &[x, &dy]))?,
         ])
     }
 }
@@ -132,21 +130,26 @@ fn wanted(ctx: &Ctx<'_>, i: usize, grad: impl FnOnce() -> Result<Tensor>) -> Res
     if ctx.needs(i) { Ok(Some(grad()?.to_dtype(ctx.spec(i).dtype)?)) } else { Ok(None) }
 }
 
-impl Op for Conv2dInputGrad {
+/// The first elements along each spatial dimension, so that the shape is `shape`.
+fn cut(y: Tensor, shape: &[usize]) -> Result<Tensor> {
+    (2..shape.len()).filter(|&d| y.shape()[d] != shape[d]).try_fold(y.clone(), |y, d| y.narrow(d as isize, 0, shape[d]))
+}
+
+impl Op for ConvInputGrad {
     fn name(&self) -> &'static str {
-        "conv2d_input_grad"
+        "conv_input_grad"
     }
 
     fn infer(&self, s: &[Spec]) -> Result<Spec> {
-        let (dy, w, dtype) = operands("conv2d_input_grad", s)?;
+        let (dy, w, dtype) = operands("conv_input_grad", s)?;
         let (ds, ws) = (&dy.shape, &w.shape);
         let g = &self.geometry;
         if g.groups == 0 || ds[1] != ws[0] || ws[0] % g.groups != 0 {
-            return Err(Error::argument("conv2d_input_grad", format!("{ds:?} does not fit the weight {ws:?} in {} groups", g.groups)));
+            return Err(Error::argument("conv_input_grad", format!("{ds:?} does not fit the weight {ws:?} in {} groups", g.groups)));
         }
-        let shape = [ds[0], ws[1] * g.groups, self.size[0], self.size[1]];
-        crate::shape::checked_numel("conv2d_input_grad", &shape)?;
-        Ok(Spec::new(dtype, &shape))
+        let shape = lower(ds[0], ws[1].saturating_mul(g.groups), spatial_rank(dy), self.size);
+        crate::shape::checked_numel("conv_input_grad", &shape)?;
+        Ok(Spec { dtype, shape })
     }
 
     fn kind(&self) -> Kind<'_> {
@@ -166,26 +169,25 @@ impl Op for Conv2dInputGrad {
         Ok(smallvec::smallvec![
             wanted(ctx, 0, || {
                 // A transposed convolution may have left out positions that a convolution of its result makes.
-                let y = Tensor::apply(Conv2d(geometry), &[&g, w])?;
-                if y.shape() == ds { Ok(y) } else { y.narrow(2, 0, ds[2])?.narrow(3, 0, ds[3]) }
+                cut(Tensor::apply(Conv(geometry), &[&g, w])?, ds)
             })?,
-            wanted(ctx, 1, || Tensor::apply(Conv2dWeightGrad { geometry, kernel: [ws[2], ws[3]] }, &[&g, dy]))?,
+            wanted(ctx, 1, || Tensor::apply(ConvWeightGrad { geometry, kernel: volume(ws) }, &[&g, dy]))?,
         ])
     }
 }
 
-impl Op for Conv2dWeightGrad {
+impl Op for ConvWeightGrad {
     fn name(&self) -> &'static str {
-        "conv2d_weight_grad"
+        "conv_weight_grad"
     }
 
     fn infer(&self, s: &[Spec]) -> Result<Spec> {
-        let (x, dy, dtype) = operands("conv2d_weight_grad", s)?;
+        let (x, dy, dtype) = operands("conv_weight_grad", s)?;
         let groups = self.geometry.groups;
         if groups == 0 || x.shape[0] != dy.shape[0] || x.shape[1] % groups != 0 || dy.shape[1] % groups != 0 {
-            return Err(Error::argument("conv2d_weight_grad", format!("{:?} does not fit {:?} in {groups} groups", x.shape, dy.shape)));
+            return Err(Error::argument("conv_weight_grad", format!("{:?} does not fit {:?} in {groups} groups", x.shape, dy.shape)));
         }
-        Ok(Spec::new(dtype, &[dy.shape[1], x.shape[1] / groups, self.kernel[0], self.kernel[1]]))
+        Ok(Spec { dtype, shape: lower(dy.shape[1], x.shape[1] / groups, spatial_rank(x), self.kernel) })
     }
 
     fn kind(&self) -> Kind<'_> {
@@ -203,16 +205,13 @@ impl Op for Conv2dWeightGrad {
         let (xs, ds) = (x.shape(), dy.shape());
         let geometry = self.geometry;
         Ok(smallvec::smallvec![
-            wanted(ctx, 0, || Tensor::apply(Conv2dInputGrad { geometry, size: [xs[2], xs[3]] }, &[dy, &g]))?,
-            wanted(ctx, 1, || {
-                let y = Tensor::apply(Conv2d(geometry), &[x, &g])?;
-                if y.shape() == ds { Ok(y) } else { y.narrow(2, 0, ds[2])?.narrow(3, 0, ds[3]) }
-            })?,
+            wanted(ctx, 0, || Tensor::apply(ConvInputGrad { geometry, size: volume(xs) }, &[dy, &g]))?,
+            wanted(ctx, 1, || { cut(Tensor::apply(Conv(geometry), &[x, &g])?, ds) })?,
         ])
     }
 }
 
-impl Compute for Conv2d {
+impl Compute for Conv {
     fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
         match out.dtype {
             DType::F64 => cpu::forward::<f64>(&self.0, &inputs[0], &inputs[1], out),
@@ -229,7 +228,7 @@ impl Compute for Conv2d {
     }
 }
 
-impl Compute for Conv2dInputGrad {
+impl Compute for ConvInputGrad {
     fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
         match out.dtype {
             DType::F64 => cpu::input_grad::<f64>(&self.geometry, &inputs[0], &inputs[1], out),
@@ -246,7 +245,7 @@ impl Compute for Conv2dInputGrad {
     }
 }
 
-impl Compute for Conv2dWeightGrad {
+impl Compute for ConvWeightGrad {
     fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
         match out.dtype {
             DType::F64 => cpu::weight_grad::<f64>(&self.geometry, &inputs[0], &inputs[1], out),

@@ -1,4 +1,4 @@
-//! Pooling over the two last of four dimensions: where maxima lie, and means. One dimension is a height of 1.
+//! Pooling over one to three spatial dimensions of `[N, C, ..]`: where maxima lie, and means.
 
 use std::ops::Range;
 
@@ -6,66 +6,75 @@ use crate::autograd::Ctx;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::kernel::{Compute, GpuOperand, Launch, Launches, Read, Write};
-use crate::ops::{Float, Grads, Kind, Op, Spec, accumulated, for_chunks, spread};
+use crate::ops::{Float, Grads, Kind, Op, SPATIAL, Spec, accumulated, for_chunks, lift3, lower, spatial_rank, spread, volume};
 use crate::runtime::Adapter;
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
+use crate::shape::checked_numel;
 use crate::tensor::Tensor;
 
-/// The windows of a pooling; `[y, x]` each.
+/// The windows of a pooling; `[z, y, x]` each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Windows {
-    pub kernel: [usize; 2],
-    pub stride: [usize; 2],
-    pub padding: [usize; 2],
-    pub dilation: [usize; 2],
+    /// How many spatial dimensions there are.
+    pub rank: usize,
+    pub kernel: [usize; SPATIAL],
+    pub stride: [usize; SPATIAL],
+    pub padding: [usize; SPATIAL],
+    pub dilation: [usize; SPATIAL],
     /// How many windows.
-    pub out: [usize; 2],
+    pub out: [usize; SPATIAL],
     /// Windows share the image evenly, and the numbers above but `out` mean nothing.
     pub adaptive: bool,
 }
 
 impl Windows {
-    /// `out` windows that share the image evenly.
-    pub fn adaptive(out: [usize; 2]) -> Windows {
-        Windows { kernel: [1; 2], stride: [1; 2], padding: [0; 2], dilation: [1; 2], out, adaptive: true }
+    /// `out` windows that share the image evenly, one number for each dimension.
+    pub fn adaptive(out: &[usize]) -> Windows {
+        let one = [1; SPATIAL];
+        let (rank, out) = (out.len(), lift3(out, 1));
+        Windows { rank, kernel: one, stride: one, padding: [0; SPATIAL], dilation: one, out, adaptive: true }
     }
 
-    /// Windows over an image of `size`, with PyTorch's rules for what fits.
+    /// Windows over an image of `size`, with PyTorch's rules for what fits. All have one number for each dimension.
     pub fn fit(
         op: &'static str,
-        size: [usize; 2],
-        kernel: [usize; 2],
-        stride: [usize; 2],
-        padding: [usize; 2],
-        dilation: [usize; 2],
+        size: &[usize],
+        kernel: &[usize],
+        stride: &[usize],
+        padding: &[usize],
+        dilation: &[usize],
         ceil: bool,
     ) -> Result<Windows> {
-        if [kernel, stride, dilation].as_flattened().contains(&0) {
+        if [kernel, stride, dilation].concat().contains(&0) {
             let message = format!("kernel size, stride and dilation must be at least 1, they are {kernel:?}, {stride:?} and {dilation:?}");
             return Err(Error::argument(op, message));
         }
-        let mut out = [0; 2];
-        for d in 0..2 {
+        let mut out = Vec::new();
+        for d in 0..size.len() {
             let reach = (kernel[d] - 1).checked_mul(dilation[d]).and_then(|r| r.checked_add(1));
+            let reach = reach.filter(|r| *r <= isize::MAX as usize / 4 && stride[d] <= isize::MAX as usize / 4);
             let reach = reach.ok_or_else(|| Error::argument(op, "the window is too large"))?;
             if padding[d] > reach / 2 {
                 let (p, k) = (padding[d], reach);
                 return Err(Error::argument(op, format!("padding {p} is more than half of the window's {k}")));
             }
-            let padded = size[d] + 2 * padding[d];
-            let Some(room) = padded.checked_sub(reach) else {
+            let room = (size[d] + 2 * padding[d]) as isize - reach as isize + if ceil { stride[d] as isize - 1 } else { 0 };
+            let mut count = room.div_euclid(stride[d] as isize) + 1;
+            // The last window starts inside the image or its left padding.
+            if ceil && (count - 1) * stride[d] as isize >= (size[d] + padding[d]) as isize {
+                count -= 1;
+            }
+            let Some(count) = usize::try_from(count).ok().filter(|n| *n > 0) else {
                 return Err(Error::argument(
                     op,
                     format!("a window of {reach} does not fit the size {} with padding {}", size[d], padding[d]),
                 ));
             };
-            out[d] = if ceil { room.div_ceil(stride[d]) } else { room / stride[d] } + 1;
-            // The last window starts inside the image or its left padding.
-            if ceil && (out[d] - 1) * stride[d] >= size[d] + padding[d] {
-                out[d] -= 1;
-            }
+            out.push(count);
         }
-        Ok(Windows { kernel, stride, padding, dilation, out, adaptive: false })
+        let [kernel, stride, dilation] = [kernel, stride, dilation].map(|v| lift3(v, 1));
+        let (padding, out) = (lift3(padding, 0), lift3(&out, 1));
+        Ok(Windows { rank: size.len(), kernel, stride, padding, dilation, out, adaptive: false })
     }
 
     /// Elements of the image in window `o` along dimension `d`: first, one past the last.
@@ -81,32 +90,59 @@ impl Windows {
         first.min(size.saturating_sub(1))..end
     }
 
+    /// Calls `f` with every window's number and its elements along each dimension.
+    fn each(&self, size: [usize; SPATIAL], mut f: impl FnMut(usize, [usize; SPATIAL], [Range<usize>; SPATIAL])) {
+        let [oz, oy, ox] = self.out;
+        let mut i = 0;
+        for z in 0..oz {
+            let zs = self.range(0, z, size[0]);
+            for y in 0..oy {
+                let ys = self.range(1, y, size[1]);
+                for x in 0..ox {
+                    f(i, [z, y, x], [zs.clone(), ys.clone(), self.range(2, x, size[2])]);
+                    i += 1;
+                }
+            }
+        }
+    }
+
+    /// The kernels' 32-bit arithmetic is exact for an image of `size`.
+    fn fits_words(&self, size: [usize; SPATIAL]) -> bool {
+        !self.adaptive || (0..SPATIAL).all(|d| (self.out[d] + 1).saturating_mul(size[d] + 1) < u32::MAX as usize)
+    }
+
+    fn count(&self) -> usize {
+        self.out.iter().product()
+    }
+
     fn key(&self, key: &mut Vec<u64>) {
         key.extend([self.kernel, self.stride, self.padding, self.dilation, self.out].as_flattened().iter().map(|&v| v as u64));
         key.push(self.adaptive as u64);
     }
 
     /// The part of the kernels' `Params` that is the same in all of them.
-    fn params(&self, count: usize, size: [usize; 2]) -> Vec<u32> {
-        let mut params = vec![count as u32, size[0] as u32, size[1] as u32];
-        params.extend([self.out, self.kernel, self.stride, self.padding].as_flattened().iter().map(|&v| v as u32));
+    fn params(&self, count: usize, size: [usize; SPATIAL]) -> Vec<u32> {
+        let mut params = vec![count as u32];
+        params.extend([size, self.out, self.kernel, self.stride, self.padding].as_flattened().iter().map(|&v| word(v)));
         params
     }
 }
 
-fn image(op: &'static str, s: &[Spec]) -> Result<DType> {
+/// A number for a kernel. What is larger than any image reaches past its end all the same.
+fn word(v: usize) -> u32 {
+    v.min(1 << 30) as u32
+}
+
+/// One float tensor with the windows' number of spatial dimensions.
+fn image(op: &'static str, s: &[Spec], rank: usize) -> Result<DType> {
     let [x] = s else { return Err(Error::argument(op, "takes one tensor")) };
-    if x.shape.len() != 4 {
-        return Err(Error::argument(op, format!("{:?} should have four dimensions", x.shape)));
+    if spatial_rank(x) != rank {
+        return Err(Error::argument(op, format!("{:?} should have {} dimensions", x.shape, rank + 2)));
     }
     if !x.dtype.is_float() {
         return Err(Error::dtype(op, format!("needs floats, not {}", x.dtype)));
     }
     Ok(x.dtype)
-}
-
-fn size(shape: &[usize]) -> [usize; 2] {
-    [shape[2], shape[3]]
 }
 
 fn launch(shader: &'static str, consts: Vec<(&'static str, u32)>, read: &'static str, params: Vec<u32>) -> Option<Launches> {
@@ -125,22 +161,24 @@ fn launch(shader: &'static str, consts: Vec<(&'static str, u32)>, read: &'static
 
 // ---- maximum ----------------------------------------------------------------------------------
 
-/// Where the maximum of each window lies: an index into the plane of the image. The first one; a NaN wins.
+/// Where the maximum of each window lies: an index into the plane (or volume) of the image. The first one; a NaN wins.
 #[derive(Debug)]
 pub(crate) struct MaxPoolIndices(pub Windows);
 
 impl Op for MaxPoolIndices {
     fn name(&self) -> &'static str {
-        "max_pool2d_indices"
+        ["max_pool1d_indices", "max_pool2d_indices", "max_pool3d_indices"][self.0.rank.clamp(1, SPATIAL) - 1]
     }
 
     fn infer(&self, s: &[Spec]) -> Result<Spec> {
-        image("max_pool2d", s)?;
+        image("max_pool", s, self.0.rank)?;
         let x = &s[0].shape;
-        if x[2] * x[3] == 0 && self.0.out[0] * self.0.out[1] > 0 {
-            return Err(Error::argument("max_pool2d", format!("the planes of {x:?} are empty")));
+        let shape = lower(x[0], x[1], self.0.rank, self.0.out);
+        checked_numel("max_pool", &shape)?;
+        if volume(x).contains(&0) && !self.0.out.contains(&0) {
+            return Err(Error::argument("max_pool", format!("the planes of {x:?} are empty")));
         }
-        Ok(Spec::new(DType::I64, &[x[0], x[1], self.0.out[0], self.0.out[1]]))
+        Ok(Spec { dtype: DType::I64, shape })
     }
 
     fn kind(&self) -> Kind<'_> {
@@ -165,39 +203,41 @@ impl Compute for MaxPoolIndices {
     }
 
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        let mut params = self.0.params(output.layout.numel(), size(&inputs[0].layout.shape));
-        params.extend(self.0.dilation.map(|v| v as u32));
+        let size = volume(&inputs[0].layout.shape);
+        if !self.0.fits_words(size) {
+            return None;
+        }
+        let mut params = self.0.params(output.layout.numel(), size);
+        params.extend(self.0.dilation.map(word));
         launch("pool_max", vec![("ADAPTIVE", self.0.adaptive as u32)], "x", params)
     }
 }
 
 impl MaxPoolIndices {
     fn indices<T: Float>(&self, x: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
-        let [h, w] = size(x.shape());
-        let [oh, ow] = self.0.out;
-        let [dy, dx] = self.0.dilation;
+        let size @ [d, h, w] = volume(x.shape());
+        let [dz, dy, dx] = self.0.dilation;
         let data = x.data::<T>();
-        for_chunks(out.data::<i64>(), oh * ow, data.len() > 1 << 14, |i, out| {
-            let plane = &data[i * h * w..][..h * w];
-            for (oy, row) in out.chunks_mut(ow).enumerate() {
-                let ys = self.0.range(0, oy, h);
-                for (ox, best) in row.iter_mut().enumerate() {
-                    let xs = self.0.range(1, ox, w);
-                    let mut at = ys.start * w + xs.start;
-                    let mut most = plane[at];
+        for_chunks(out.data::<i64>(), self.0.count(), data.len() > 1 << 14, |i, out| {
+            let plane = &data[i * d * h * w..][..d * h * w];
+            self.0.each(size, |i, _, [zs, ys, xs]| {
+                let mut at = (zs.start * h + ys.start) * w + xs.start;
+                let mut most = plane[at];
+                for z in zs.step_by(dz) {
                     for y in ys.clone().step_by(dy) {
                         for x in xs.clone().step_by(dx) {
-                            let v = plane[y * w + x];
+                            let here = (z * h + y) * w + x;
+                            let v = plane[here];
                             // A NaN differs from itself, and stays.
                             #[allow(clippy::eq_op)]
                             if v > most || v != v {
-                                (most, at) = (v, y * w + x);
+                                (most, at) = (v, here);
                             }
                         }
                     }
-                    *best = at as i64;
                 }
-            }
+                out[i] = at as i64;
+            });
             Ok(())
         })
     }
@@ -217,13 +257,13 @@ pub(crate) struct Average {
 
 /// The mean of each window.
 #[derive(Debug)]
-pub(crate) struct AvgPool2d(pub Average);
+pub(crate) struct AvgPool(pub Average);
 
 /// Its gradient, for an image of `size`. The two are each other's gradients: both are linear.
 #[derive(Debug)]
-pub(crate) struct AvgPool2dGrad {
+pub(crate) struct AvgPoolGrad {
     pub average: Average,
-    pub size: [usize; 2],
+    pub size: [usize; SPATIAL],
 }
 
 impl Average {
@@ -242,30 +282,32 @@ impl Average {
         w.range(d, o, size).len()
     }
 
-    fn divisor(&self, oy: usize, ox: usize, size: [usize; 2]) -> f64 {
-        self.divisor.unwrap_or_else(|| self.counted(0, oy, size[0]) * self.counted(1, ox, size[1])) as f64
+    fn divisor(&self, o: [usize; SPATIAL], size: [usize; SPATIAL]) -> f64 {
+        self.divisor.unwrap_or_else(|| (0..SPATIAL).map(|d| self.counted(d, o[d], size[d])).product()) as f64
     }
 
     fn consts(&self) -> Vec<(&'static str, u32)> {
         vec![("ADAPTIVE", self.windows.adaptive as u32), ("INCLUDE_PAD", self.include_pad as u32)]
     }
 
-    fn params(&self, count: usize, size: [usize; 2]) -> Vec<u32> {
+    fn params(&self, count: usize, size: [usize; SPATIAL]) -> Vec<u32> {
         let mut params = self.windows.params(count, size);
         params.push(self.divisor.unwrap_or(0) as u32);
         params
     }
 }
 
-impl Op for AvgPool2d {
+impl Op for AvgPool {
     fn name(&self) -> &'static str {
-        "avg_pool2d"
+        ["avg_pool1d", "avg_pool2d", "avg_pool3d"][self.0.windows.rank.clamp(1, SPATIAL) - 1]
     }
 
     fn infer(&self, s: &[Spec]) -> Result<Spec> {
-        let dtype = image("avg_pool2d", s)?;
-        let [oh, ow] = self.0.windows.out;
-        Ok(Spec::new(accumulated(dtype), &[s[0].shape[0], s[0].shape[1], oh, ow]))
+        let w = &self.0.windows;
+        let dtype = image("avg_pool", s, w.rank)?;
+        let shape = lower(s[0].shape[0], s[0].shape[1], w.rank, w.out);
+        checked_numel("avg_pool", &shape)?;
+        Ok(Spec { dtype: accumulated(dtype), shape })
     }
 
     fn kind(&self) -> Kind<'_> {
@@ -282,19 +324,20 @@ impl Op for AvgPool2d {
 
     fn backward(&self, ctx: &Ctx<'_>, dy: &Tensor) -> Result<Grads> {
         let x = ctx.spec(0);
-        let dx = Tensor::apply(AvgPool2dGrad { average: self.0, size: size(&x.shape) }, &[dy])?;
+        let dx = Tensor::apply(AvgPoolGrad { average: self.0, size: volume(&x.shape) }, &[dy])?;
         Ok(smallvec::smallvec![Some(dx.to_dtype(x.dtype)?)])
     }
 }
 
-impl Op for AvgPool2dGrad {
+impl Op for AvgPoolGrad {
     fn name(&self) -> &'static str {
-        "avg_pool2d_grad"
+        ["avg_pool1d_grad", "avg_pool2d_grad", "avg_pool3d_grad"][self.average.windows.rank.clamp(1, SPATIAL) - 1]
     }
 
     fn infer(&self, s: &[Spec]) -> Result<Spec> {
-        let dtype = image("avg_pool2d_grad", s)?;
-        Ok(Spec::new(accumulated(dtype), &[s[0].shape[0], s[0].shape[1], self.size[0], self.size[1]]))
+        let rank = self.average.windows.rank;
+        let dtype = image("avg_pool_grad", s, rank)?;
+        Ok(Spec { dtype: accumulated(dtype), shape: lower(s[0].shape[0], s[0].shape[1], rank, self.size) })
     }
 
     fn kind(&self) -> Kind<'_> {
@@ -311,12 +354,12 @@ impl Op for AvgPool2dGrad {
     }
 
     fn backward(&self, ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
-        let dy = Tensor::apply(AvgPool2d(self.average), &[g])?;
+        let dy = Tensor::apply(AvgPool(self.average), &[g])?;
         Ok(smallvec::smallvec![Some(dy.to_dtype(ctx.spec(0).dtype)?)])
     }
 }
 
-impl Compute for AvgPool2d {
+impl Compute for AvgPool {
     fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
         match out.dtype {
             DType::F64 => mean::<f64>(&self.0, &inputs[0], out),
@@ -325,7 +368,11 @@ impl Compute for AvgPool2d {
     }
 
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        launch("pool_avg", self.0.consts(), "x", self.0.params(output.layout.numel(), size(&inputs[0].layout.shape)))
+        let size = volume(&inputs[0].layout.shape);
+        if !self.0.windows.fits_words(size) {
+            return None;
+        }
+        launch("pool_avg", self.0.consts(), "x", self.0.params(output.layout.numel(), size))
     }
 
     fn epilogue(&self) -> bool {
@@ -333,7 +380,7 @@ impl Compute for AvgPool2d {
     }
 }
 
-impl Compute for AvgPool2dGrad {
+impl Compute for AvgPoolGrad {
     fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
         match out.dtype {
             DType::F64 => mean_grad::<f64>(&self.average, self.size, &inputs[0], out),
@@ -342,6 +389,9 @@ impl Compute for AvgPool2dGrad {
     }
 
     fn gpu(&self, _: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
+        if !self.average.windows.fits_words(self.size) {
+            return None;
+        }
         launch("pool_avg_grad", self.average.consts(), "dy", self.average.params(output.layout.numel(), self.size))
     }
 
@@ -351,42 +401,39 @@ impl Compute for AvgPool2dGrad {
 }
 
 fn mean<T: Float>(a: &Average, x: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
-    let [h, w] = size(x.shape());
-    let [oh, ow] = a.windows.out;
+    let size @ [d, h, w] = volume(x.shape());
     let data = x.data::<T>();
-    for_chunks(out.data::<T>(), oh * ow, data.len() > 1 << 14, |i, out| {
-        let plane = &data[i * h * w..][..h * w];
-        for (oy, row) in out.chunks_mut(ow).enumerate() {
-            let ys = a.windows.range(0, oy, h);
-            for (ox, y) in row.iter_mut().enumerate() {
-                let xs = a.windows.range(1, ox, w);
-                let mut sum = T::ZERO;
+    for_chunks(out.data::<T>(), a.windows.count(), data.len() > 1 << 14, |i, out| {
+        let plane = &data[i * d * h * w..][..d * h * w];
+        a.windows.each(size, |i, o, [zs, ys, xs]| {
+            let mut sum = T::ZERO;
+            for z in zs {
                 for y in ys.clone() {
-                    plane[y * w..][xs.clone()].iter().for_each(|v| sum += *v);
+                    plane[(z * h + y) * w..][xs.clone()].iter().for_each(|v| sum += *v);
                 }
-                *y = sum / T::constant(a.divisor(oy, ox, [h, w]));
             }
-        }
+            out[i] = sum / T::constant(a.divisor(o, size));
+        });
         Ok(())
     })
 }
 
-fn mean_grad<T: Float>(a: &Average, size: [usize; 2], dy: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
-    let [h, w] = size;
-    let [oh, ow] = a.windows.out;
+fn mean_grad<T: Float>(a: &Average, size: [usize; SPATIAL], dy: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
+    let [d, h, w] = size;
+    let windows = a.windows.count();
     let data = dy.data::<T>();
     let big = out.shape.iter().product::<usize>() > 1 << 14;
-    for_chunks(out.data::<T>(), h * w, big, |i, dx| {
+    for_chunks(out.data::<T>(), d * h * w, big, |i, dx| {
         dx.fill(T::ZERO);
-        for oy in 0..oh {
-            for ox in 0..ow {
-                let g = data[(i * oh + oy) * ow + ox] / T::constant(a.divisor(oy, ox, size));
-                let xs = a.windows.range(1, ox, w);
-                for y in a.windows.range(0, oy, h) {
-                    dx[y * w..][xs.clone()].iter_mut().for_each(|v| *v += g);
+        let dy = &data[i * windows..][..windows];
+        a.windows.each(size, |i, o, [zs, ys, xs]| {
+            let g = dy[i] / T::constant(a.divisor(o, size));
+            for z in zs {
+                for y in ys.clone() {
+                    dx[(z * h + y) * w..][xs.clone()].iter_mut().for_each(|v| *v += g);
                 }
             }
-        }
+        });
         Ok(())
     })
 }

@@ -10,6 +10,9 @@ mod tests;
 
 use smallvec::SmallVec;
 
+pub(super) use conv::batched;
+pub(super) use pool::spatial_sizes;
+
 use super::Tensor;
 use crate::dtype::Scalar;
 use crate::error::{Error, Result};

@@ -18,6 +18,7 @@ mod part;
 mod pick;
 mod random;
 mod reduce;
+mod spatial;
 mod special;
 mod statistics;
 mod unary;
@@ -44,6 +45,7 @@ pub use dims::{Dims, Signed, Sizes};
 pub use index::{IndexArg, IntoIndex, Slice};
 pub use math::Operand;
 pub use random::{manual_seed, rng_state, set_rng_state};
+pub use spatial::{BagMode, EmbeddingBag, GridMode, GridPadding, Interpolation, InterpolationMode};
 pub use statistics::Spacing;
 
 /// An n-dimensional array on a device, possibly not computed yet, possibly part of an autograd graph.

@@ -90,6 +90,11 @@ pub enum Built {
 /// A module that takes its inputs by position and name.
 pub trait Callable: Module {
     fn call(&self, inputs: &Inputs) -> Step<Value>;
+
+    /// The layer this is too, when its first input is enough.
+    fn into_layer(self: Box<Self>) -> Option<Box<dyn Layer>> {
+        None
+    }
 }
 
 /// What a module is applied to.
@@ -143,6 +148,28 @@ impl<M: Module, F: Fn(&M, &Inputs) -> Step<Value> + Send + Sync> Callable for Wi
     }
 }
 
+/// A layer that takes more inputs if they are given.
+struct LayerWith<M, F>(With<M, F>);
+
+impl<M: Module, F: Send + Sync> Module for LayerWith<M, F> {
+    fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, nn::Member<'a>)) {
+        self.0.members(visit);
+    }
+    fn members_mut(&mut self, visit: &mut dyn FnMut(&str, nn::MemberMut<'_>)) {
+        self.0.members_mut(visit);
+    }
+}
+
+impl<M: Layer + 'static, F: Fn(&M, &Inputs) -> Step<Value> + Send + Sync> Callable for LayerWith<M, F> {
+    fn call(&self, inputs: &Inputs) -> Step<Value> {
+        self.0.call(inputs)
+    }
+    fn into_layer(self: Box<Self>) -> Option<Box<dyn Layer>> {
+        let LayerWith(With(layer, _)) = *self;
+        Some(Box::new(layer))
+    }
+}
+
 impl Built {
     pub fn loss(f: impl Fn(&Tensor, &Tensor) -> taper::Result<Tensor> + 'static) -> Built {
         Built::Loss(Box::new(f))
@@ -151,6 +178,19 @@ impl Built {
     /// A module with a call of its own: `Built::with(module, |m, inputs| ..)`.
     pub fn with<M: Module + 'static>(module: M, call: impl Fn(&M, &Inputs) -> Step<Value> + Send + Sync + 'static) -> Built {
         Built::Other(Box::new(With(module, call)))
+    }
+
+    /// A layer with a call of its own for more inputs.
+    pub fn layer_with<M: Layer + 'static>(layer: M, call: impl Fn(&M, &Inputs) -> Step<Value> + Send + Sync + 'static) -> Built {
+        Built::Other(Box::new(LayerWith(With(layer, call))))
+    }
+
+    pub fn into_layer(self) -> Option<Box<dyn Layer>> {
+        match self {
+            Built::Layer(layer) => Some(layer),
+            Built::Other(other) => other.into_layer(),
+            Built::Loss(_) => None,
+        }
     }
 
     /// What has parameters and buffers.

@@ -7,7 +7,7 @@ use taper::ops::registry::Value;
 
 use super::compare::{self, Check, Tolerance};
 use super::make::{Maker, download, floats};
-use super::modules::{self, Built, Inputs, load};
+use super::modules::{self, Inputs, load};
 use super::optimizers;
 use super::outcome::{Outcome, Step};
 use super::suite::{File, Stored};
@@ -19,7 +19,8 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     let mut maker = Maker::new(file, device);
     let mut network = taper::nn::Sequential::new();
     for layer in sample["layers"].as_array().into_iter().flatten() {
-        let Built::Layer(layer) = modules::build(layer["module"].as_str().unwrap_or_default(), layer, &mut maker)? else {
+        let built = modules::build(layer["module"].as_str().unwrap_or_default(), layer, &mut maker)?;
+        let Some(layer) = built.into_layer() else {
             return Err(Outcome::failed(format!("{} is not a layer", layer["module"])));
         };
         network = network.add(Boxed(layer));

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Geometry;
 use crate::error::Result;
-use crate::ops::{Float, Matrix, for_chunks, gemm, scratch};
+use crate::ops::{Float, Matrix, for_chunks, gemm, lift, scratch};
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
 
 /// Elements of an unrolled block.
@@ -22,36 +22,95 @@ struct Sizes {
     /// Channels of a group: in, out.
     c: usize,
     o: usize,
+    /// Depth, height and width of the image.
+    d: usize,
     h: usize,
     w: usize,
+    /// The same of the kernel.
+    kd: usize,
     kh: usize,
     kw: usize,
+    /// The same of the output.
+    od: usize,
     oh: usize,
     ow: usize,
 }
 
 impl Sizes {
     fn new(g: &Geometry, x: &[usize], w: &[usize], y: &[usize]) -> Sizes {
-        Sizes { images: x[0], groups: g.groups, c: w[1], o: w[0] / g.groups, h: x[2], w: x[3], kh: w[2], kw: w[3], oh: y[2], ow: y[3] }
+        let ([images, _, d, h, w_], [o, c, kd, kh, kw], [_, _, od, oh, ow]) = (lift(x), lift(w), lift(y));
+        Sizes { images, groups: g.groups, c, o: o / g.groups, d, h, w: w_, kd, kh, kw, od, oh, ow }
+    }
+    /// Elements of one channel of the image.
+    fn plane(&self) -> usize {
+        self.d * self.h * self.w
     }
     fn pixels(&self) -> usize {
-        self.oh * self.ow
+        self.od * self.oh * self.ow
+    }
+    /// Rows of one channel of the output.
+    fn rows(&self) -> usize {
+        self.od * self.oh
+    }
+    /// Elements of one channel's kernel.
+    fn window(&self) -> usize {
+        self.kd * self.kh * self.kw
     }
     /// Elements of one output channel's kernel.
     fn taps(&self) -> usize {
-        self.c * self.kh * self.kw
+        self.c * self.window()
     }
     fn work(&self) -> usize {
         self.images * self.groups * self.o * self.taps() * self.pixels()
     }
     /// Output rows of a block of `taps` unrolled rows.
     fn block_rows(&self, taps: usize) -> usize {
-        (BLOCK / (taps * self.ow).max(1)).clamp(1, self.oh.max(1))
+        (BLOCK / (taps * self.ow).max(1)).clamp(1, self.rows().max(1))
     }
     /// The unrolled image is the image itself.
     fn pointwise(&self, g: &Geometry) -> bool {
-        self.kh * self.kw == 1 && g.stride == [1, 1] && g.padding == [0, 0]
+        self.window() == 1 && g.stride == [1; 3] && g.padding == [0; 3]
     }
+    /// What one row of the unrolled image shows, number `i` of them: its channel and where its kernel element lies.
+    fn tap(&self, g: &Geometry, i: usize) -> Tap {
+        let (q, kx) = (i / self.kw, i % self.kw);
+        let (q, ky) = (q / self.kh, q % self.kh);
+        let (channel, kz) = (q / self.kd, q % self.kd);
+        let [z, y, x] = [(0, kz, self.od, self.d), (1, ky, self.oh, self.h), (2, kx, self.ow, self.w)].map(|(d, k, out, size)| {
+            let range = valid(out, k, g.stride[d], g.dilation[d], g.padding[d], size);
+            Axis { range, k: k * g.dilation[d], stride: g.stride[d], padding: g.padding[d] }
+        });
+        Tap { channel, z, y, x }
+    }
+    /// The row of the image that output row `row` reads through a kernel element, if it is inside.
+    fn image_row(&self, tap: &Tap, row: usize) -> Option<usize> {
+        let (oz, oy) = (row / self.oh, row % self.oh);
+        let inside = tap.z.range.contains(&oz) && tap.y.range.contains(&oy) && !tap.x.range.is_empty();
+        inside.then(|| ((tap.channel * self.d + tap.z.at(oz)) * self.h + tap.y.at(oy)) * self.w)
+    }
+}
+
+/// One kernel element along one dimension: which outputs see the image through it.
+struct Axis {
+    range: Range<usize>,
+    k: usize,
+    stride: usize,
+    padding: usize,
+}
+
+impl Axis {
+    /// The position in the image that output `o` of `range` reads.
+    fn at(&self, o: usize) -> usize {
+        o * self.stride + self.k - self.padding
+    }
+}
+
+/// One element of the kernel.
+struct Tap {
+    channel: usize,
+    z: Axis,
+    y: Axis,
+    x: Axis,
 }
 
 /// The outputs `x` along one dimension whose input `x * stride + k * dilation - padding` lies within `size`.
@@ -64,28 +123,25 @@ fn valid(out: usize, k: usize, stride: usize, dilation: usize, padding: usize, s
     low.min(high)..high
 }
 
-/// Rows `rows` of the output, unrolled: `col[(c, ky, kx), (row, ox)]`. `x` is `channels` planes.
+/// Rows `rows` of the output, unrolled: `col[(c, kz, ky, kx), (row, ox)]`. `x` is `channels` volumes.
 fn im2col<T: Float>(g: &Geometry, s: &Sizes, x: &[T], rows: Range<usize>, col: &mut [T]) {
     let wide = rows.len() * s.ow;
     for (i, line) in col.chunks_mut(wide).enumerate() {
-        let (c, ky, kx) = (i / (s.kh * s.kw), i / s.kw % s.kh, i % s.kw);
-        let plane = &x[c * s.h * s.w..][..s.h * s.w];
-        let ys = valid(s.oh, ky, g.stride[0], g.dilation[0], g.padding[0], s.h);
-        let xs = valid(s.ow, kx, g.stride[1], g.dilation[1], g.padding[1], s.w);
-        for (oy, out) in rows.clone().zip(line.chunks_mut(s.ow)) {
-            if !ys.contains(&oy) || xs.is_empty() {
+        let tap = s.tap(g, i);
+        let xs = tap.x.range.clone();
+        for (row, out) in rows.clone().zip(line.chunks_mut(s.ow)) {
+            let Some(at) = s.image_row(&tap, row) else {
                 out.fill(T::ZERO);
                 continue;
-            }
-            let from = &plane[(oy * g.stride[0] + ky * g.dilation[0] - g.padding[0]) * s.w..][..s.w];
-            let first = xs.start * g.stride[1] + kx * g.dilation[1] - g.padding[1];
+            };
+            let from = &x[at..][..s.w][tap.x.at(xs.start)..];
             out[..xs.start].fill(T::ZERO);
             out[xs.end..].fill(T::ZERO);
             let out = &mut out[xs.clone()];
-            if g.stride[1] == 1 {
-                out.copy_from_slice(&from[first..][..xs.len()]);
+            if tap.x.stride == 1 {
+                out.copy_from_slice(&from[..xs.len()]);
             } else {
-                for (o, v) in out.iter_mut().zip(from[first..].iter().step_by(g.stride[1])) {
+                for (o, v) in out.iter_mut().zip(from.iter().step_by(tap.x.stride)) {
                     *o = *v;
                 }
             }
@@ -97,21 +153,16 @@ fn im2col<T: Float>(g: &Geometry, s: &Sizes, x: &[T], rows: Range<usize>, col: &
 fn col2im<T: Float>(g: &Geometry, s: &Sizes, col: &[T], rows: Range<usize>, x: &mut [T]) {
     let wide = rows.len() * s.ow;
     for (i, line) in col.chunks(wide).enumerate() {
-        let (c, ky, kx) = (i / (s.kh * s.kw), i / s.kw % s.kh, i % s.kw);
-        let plane = &mut x[c * s.h * s.w..][..s.h * s.w];
-        let ys = valid(s.oh, ky, g.stride[0], g.dilation[0], g.padding[0], s.h);
-        let xs = valid(s.ow, kx, g.stride[1], g.dilation[1], g.padding[1], s.w);
-        for (oy, from) in rows.clone().zip(line.chunks(s.ow)) {
-            if !ys.contains(&oy) || xs.is_empty() {
-                continue;
-            }
-            let to = &mut plane[(oy * g.stride[0] + ky * g.dilation[0] - g.padding[0]) * s.w..][..s.w];
-            let first = xs.start * g.stride[1] + kx * g.dilation[1] - g.padding[1];
+        let tap = s.tap(g, i);
+        let xs = tap.x.range.clone();
+        for (row, from) in rows.clone().zip(line.chunks(s.ow)) {
+            let Some(at) = s.image_row(&tap, row) else { continue };
+            let to = &mut x[at..][..s.w][tap.x.at(xs.start)..];
             let from = &from[xs.clone()];
-            if g.stride[1] == 1 {
-                to[first..].iter_mut().zip(from).for_each(|(t, v)| *t += *v);
+            if tap.x.stride == 1 {
+                to.iter_mut().zip(from).for_each(|(t, v)| *t += *v);
             } else {
-                to[first..].iter_mut().step_by(g.stride[1]).zip(from).for_each(|(t, v)| *t += *v);
+                to.iter_mut().step_by(tap.x.stride).zip(from).for_each(|(t, v)| *t += *v);
             }
         }
     }
@@ -120,7 +171,7 @@ fn col2im<T: Float>(g: &Geometry, s: &Sizes, col: &[T], rows: Range<usize>, x: &
 pub(super) fn forward<T: Float>(g: &Geometry, x: &CpuIn<'_>, w: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
     let s = Sizes::new(g, x.shape(), w.shape(), out.shape);
     let (x, w) = (x.data::<T>(), w.data::<T>());
-    let (taps, pixels, plane) = (s.taps(), s.pixels(), s.h * s.w);
+    let (taps, pixels, plane) = (s.taps(), s.pixels(), s.plane());
     let big = s.work() > SMALL;
     let threads = big && s.images * s.groups < 8;
     for_chunks(out.data::<T>(), s.o * pixels, big, |i, y| {
@@ -136,9 +187,9 @@ pub(super) fn forward<T: Float>(g: &Geometry, x: &CpuIn<'_>, w: &CpuIn<'_>, out:
             return Ok(());
         }
         let step = s.block_rows(taps);
-        let mut col = scratch("conv2d", taps * step * s.ow, T::ZERO)?;
-        for r in (0..s.oh).step_by(step) {
-            let rows = r..(r + step).min(s.oh);
+        let mut col = scratch("conv", taps * step * s.ow, T::ZERO)?;
+        for r in (0..s.rows()).step_by(step) {
+            let rows = r..(r + step).min(s.rows());
             let wide = rows.len() * s.ow;
             let col = &mut col[..taps * wide];
             im2col(g, &s, x, rows, col);
@@ -151,22 +202,17 @@ pub(super) fn forward<T: Float>(g: &Geometry, x: &CpuIn<'_>, w: &CpuIn<'_>, out:
 /// One channel with its own kernel: rows of the image times one weight, added up.
 fn depthwise<T: Float>(g: &Geometry, s: &Sizes, x: &[T], w: &[T], y: &mut [T]) {
     y.fill(T::ZERO);
-    for ky in 0..s.kh {
-        for kx in 0..s.kw {
-            let weight = w[ky * s.kw + kx];
-            let xs = valid(s.ow, kx, g.stride[1], g.dilation[1], g.padding[1], s.w);
-            if xs.is_empty() {
-                continue;
-            }
-            let first = xs.start * g.stride[1] + kx * g.dilation[1] - g.padding[1];
-            for oy in valid(s.oh, ky, g.stride[0], g.dilation[0], g.padding[0], s.h) {
-                let from = &x[(oy * g.stride[0] + ky * g.dilation[0] - g.padding[0]) * s.w..][..s.w];
-                let to = &mut y[oy * s.ow..][..s.ow][xs.clone()];
-                if g.stride[1] == 1 {
-                    to.iter_mut().zip(&from[first..]).for_each(|(t, v)| *t += weight * *v);
-                } else {
-                    to.iter_mut().zip(from[first..].iter().step_by(g.stride[1])).for_each(|(t, v)| *t += weight * *v);
-                }
+    for (i, &weight) in w.iter().enumerate().take(s.window()) {
+        let tap = s.tap(g, i);
+        let xs = tap.x.range.clone();
+        for (row, to) in y.chunks_mut(s.ow).enumerate() {
+            let Some(at) = s.image_row(&tap, row) else { continue };
+            let from = &x[at..][..s.w][tap.x.at(xs.start)..];
+            let to = &mut to[xs.clone()];
+            if tap.x.stride == 1 {
+                to.iter_mut().zip(from).for_each(|(t, v)| *t += weight * *v);
+            } else {
+                to.iter_mut().zip(from.iter().step_by(tap.x.stride)).for_each(|(t, v)| *t += weight * *v);
             }
         }
     }
@@ -175,13 +221,13 @@ fn depthwise<T: Float>(g: &Geometry, s: &Sizes, x: &[T], w: &[T], y: &mut [T]) {
 pub(super) fn input_grad<T: Float>(g: &Geometry, dy: &CpuIn<'_>, w: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
     let s = Sizes::new(g, out.shape, w.shape(), dy.shape());
     let (dy, w) = (dy.data::<T>(), w.data::<T>());
-    let (taps, pixels, plane) = (s.taps(), s.pixels(), s.h * s.w);
+    let (taps, pixels, plane) = (s.taps(), s.pixels(), s.plane());
     let big = s.work() > SMALL;
     // Channels of the result are independent: with few images they are shared out in equal blocks.
     let jobs = s.images * s.groups;
     let blocks = if jobs >= 8 { 1 } else { (1..=8 / jobs.max(1)).rev().find(|b| s.c % b == 0).unwrap_or(1) };
     let c = s.c / blocks;
-    let block_taps = c * s.kh * s.kw;
+    let block_taps = c * s.window();
     for_chunks(out.data::<T>(), c * plane, big, |i, dx| {
         let (job, block) = (i / blocks, i % blocks);
         let group = job % s.groups;
@@ -189,19 +235,19 @@ pub(super) fn input_grad<T: Float>(g: &Geometry, dy: &CpuIn<'_>, w: &CpuIn<'_>, 
         let w = &w[group * s.o * taps..][..s.o * taps];
         // Rows of the transposed weight that belong to this block of channels.
         let wt = Matrix { data: w, at: block * block_taps, row: 1, col: taps as isize };
-        if s.o == 0 || pixels == 0 || s.kh * s.kw == 0 {
+        if s.o == 0 || pixels == 0 || s.window() == 0 {
             dx.fill(T::ZERO);
             return Ok(());
         }
-        if s.pointwise(g) && s.h * s.w == pixels {
+        if s.pointwise(g) && plane == pixels {
             gemm(c, pixels, s.o, wt, Matrix::rows(dy, pixels), dx, pixels, false, false);
             return Ok(());
         }
         dx.fill(T::ZERO);
         let step = s.block_rows(block_taps);
-        let mut col = scratch("conv2d", block_taps * step * s.ow, T::ZERO)?;
-        for r in (0..s.oh).step_by(step) {
-            let rows = r..(r + step).min(s.oh);
+        let mut col = scratch("conv", block_taps * step * s.ow, T::ZERO)?;
+        for r in (0..s.rows()).step_by(step) {
+            let rows = r..(r + step).min(s.rows());
             let wide = rows.len() * s.ow;
             let col = &mut col[..block_taps * wide];
             let from = Matrix { data: dy, at: r * s.ow, row: pixels as isize, col: 1 };
@@ -216,7 +262,7 @@ pub(super) fn weight_grad<T: Float>(g: &Geometry, x: &CpuIn<'_>, dy: &CpuIn<'_>,
     let s = Sizes::new(g, x.shape(), out.shape, dy.shape());
     let (x, dy) = (x.data::<T>(), dy.data::<T>());
     let dw = out.data::<T>();
-    let (taps, pixels, plane) = (s.taps(), s.pixels(), s.h * s.w);
+    let (taps, pixels, plane) = (s.taps(), s.pixels(), s.plane());
     dw.fill(T::ZERO);
     if dw.is_empty() || s.images == 0 || pixels == 0 {
         return Ok(());
@@ -228,14 +274,14 @@ pub(super) fn weight_grad<T: Float>(g: &Geometry, x: &CpuIn<'_>, dy: &CpuIn<'_>,
     let big = s.work() > SMALL;
     let sum = |piece: usize, dw: &mut [T], threads: bool| -> Result<()> {
         let step = s.block_rows(taps);
-        let mut col = scratch("conv2d", taps * step * s.ow, T::ZERO)?;
+        let mut col = scratch("conv", taps * step * s.ow, T::ZERO)?;
         for image in piece * per_piece..((piece + 1) * per_piece).min(s.images) {
             for group in 0..s.groups {
                 let i = image * s.groups + group;
                 let x = &x[i * s.c * plane..][..s.c * plane];
                 let dw = &mut dw[group * s.o * taps..][..s.o * taps];
-                for r in (0..s.oh).step_by(step) {
-                    let rows = r..(r + step).min(s.oh);
+                for r in (0..s.rows()).step_by(step) {
+                    let rows = r..(r + step).min(s.rows());
                     let wide = rows.len() * s.ow;
                     let from = Matrix { data: dy, at: i * s.o * pixels + r * s.ow, row: pixels as isize, col: 1 };
                     let unrolled = &mut col[..taps * wide];
@@ -250,7 +296,7 @@ pub(super) fn weight_grad<T: Float>(g: &Geometry, x: &CpuIn<'_>, dy: &CpuIn<'_>,
         return sum(0, dw, big);
     }
     let n = dw.len();
-    let mut parts = scratch("conv2d", pieces * n, T::ZERO)?;
+    let mut parts = scratch("conv", pieces * n, T::ZERO)?;
     for_chunks(&mut parts, n, big, |piece, part| sum(piece, part, false))?;
     for part in parts.chunks(n) {
         dw.iter_mut().zip(part).for_each(|(t, v)| *t += *v);

@@ -3,7 +3,7 @@
 
 use super::Geometry;
 use crate::graph::kernel::{Launch, Launches, Read, Write};
-use crate::ops::{Product, Side, spread, sum_pieces};
+use crate::ops::{Product, SPATIAL, Side, spread, sum_pieces, volume};
 use crate::runtime::Adapter;
 
 /// The largest dispatch in one direction.
@@ -27,35 +27,40 @@ struct Job {
     b: usize,
     b_inner: usize,
     b_outer: usize,
-    size: [usize; 2],
+    size: [usize; SPATIAL],
     b_k: usize,
     b_col: usize,
-    k_digits: [usize; 2],
-    k_step: [isize; 2],
-    col_digits: [usize; 2],
-    col_step: [usize; 2],
-    origin: [isize; 2],
-    stride: [usize; 2],
+    k_digits: [usize; SPATIAL],
+    k_step: [isize; SPATIAL],
+    col_digits: [usize; SPATIAL],
+    col_step: [usize; SPATIAL],
+    origin: [isize; SPATIAL],
+    stride: [usize; SPATIAL],
     along_k: bool,
 }
 
 impl Job {
     fn launches(&self, adapter: &Adapter, write: impl Fn(bool) -> Write) -> Vec<Launch> {
-        let strided = self.stride != [1, 1];
+        let strided = self.stride != [1; SPATIAL];
+        // What moves along z, or is larger than one plane.
+        let deep = [self.size, self.k_digits, self.col_digits].iter().any(|d| d[0] != 1) || self.origin[0] != 0;
         let out4 = self.n % 4 == 0 && matches!(write(true), Write::Output4);
-        let mut consts = vec![("STRIDED", strided as u32), ("OUT4", out4 as u32)];
+        let mut consts = vec![("DEEP", deep as u32), ("STRIDED", strided as u32), ("OUT4", out4 as u32)];
         if !adapter.software {
             consts.push(("ALONG_K", self.along_k as u32));
         }
-        let [k_high, k_low] = self.k_digits.map(|d| d.max(1));
-        let jump = [16 / k_low / k_high, 16 / k_low % k_high, 16 % k_low];
+        let k_digits @ [k_deep, k_high, k_low] = self.k_digits.map(|d| d.max(1));
+        let jump = [16 / k_low / k_high / k_deep, 16 / k_low / k_high % k_deep, 16 / k_low % k_high, 16 % k_low];
         let launch = |first: [usize; 2], z0: usize, groups: [usize; 3]| {
             let mut params: Vec<u32> = [self.m, self.n, self.k, first[0], first[1], z0, self.inner, self.piece].map(|v| v as u32).into();
             params.extend([0, self.a_row as u32, self.a_carry as u32, self.a_inner as u32, self.a_outer as u32]);
             params.extend([0, self.b_inner as u32, self.b_outer as u32]);
-            params.extend([self.size[0], self.size[1], self.b_k, self.b_col].map(|v| v as u32));
-            params.extend([k_high as u32, k_low as u32, self.k_step[0] as u32, self.k_step[1] as u32]);
-            params.extend([self.col_digits[0].max(1), self.col_digits[1].max(1), self.col_step[0], self.col_step[1]].map(|v| v as u32));
+            params.extend(self.size.map(|v| v as u32));
+            params.extend([self.b_k as u32, self.b_col as u32]);
+            params.extend(k_digits.map(|v| v as u32));
+            params.extend(self.k_step.map(|v| v as u32));
+            params.extend(self.col_digits.map(|v| v.max(1) as u32));
+            params.extend(self.col_step.map(|v| v as u32));
             params.extend(self.origin.map(|v| v as u32));
             params.extend(self.stride.map(|v| v as u32));
             params.extend(self.stride.map(|v| (1.0 / v as f32).to_bits()));
@@ -96,14 +101,19 @@ fn output(four: bool) -> Write {
     if four { Write::Output4 } else { Write::Output }
 }
 
+/// Elements of one channel.
+fn product(shape: &[usize]) -> usize {
+    shape[2..].iter().product()
+}
+
 /// A kernel of one pixel that moves by one: the convolution is a product.
 fn pointwise(g: &Geometry, w: &[usize]) -> bool {
-    w[2] * w[3] == 1 && g.stride == [1, 1] && g.padding == [0, 0]
+    w[2..].iter().all(|&k| k == 1) && g.stride == [1; SPATIAL] && g.padding == [0; SPATIAL]
 }
 
 pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], adapter: &Adapter) -> Option<Launches> {
-    let (c, o, taps) = (w[1], w[0] / g.groups, w[2] * w[3]);
-    let (plane, pixels) = (x[2] * x[3], y[2] * y[3]);
+    let (c, o, taps) = (w[1], w[0] / g.groups, product(w));
+    let (plane, pixels) = (product(x), product(y));
     if pointwise(g, w) {
         let product = Product {
             m: o,
@@ -136,24 +146,24 @@ pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], adapt
         b: 0,
         b_inner: c * plane,
         b_outer: x[1] * plane,
-        size: [x[2], x[3]],
+        size: volume(x),
         b_k: plane,
         b_col: 0,
-        k_digits: [w[2], w[3]],
+        k_digits: volume(w),
         k_step: g.dilation.map(|d| d as isize),
         // The slowest digit of a pixel does not exist.
-        col_digits: [y[2], y[3]],
+        col_digits: volume(y),
         col_step: g.stride,
         origin: g.padding.map(|p| -(p as isize)),
-        stride: [1, 1],
+        stride: [1; SPATIAL],
         along_k: false,
     };
     Some(Launches { launches: job.launches(adapter, output), scratch: vec![] })
 }
 
 pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], adapter: &Adapter) -> Option<Launches> {
-    let (c, o, taps) = (w[1], w[0] / g.groups, w[2] * w[3]);
-    let (plane, pixels) = (dx[2] * dx[3], dy[2] * dy[3]);
+    let (c, o, taps) = (w[1], w[0] / g.groups, product(w));
+    let (plane, pixels) = (product(dx), product(dy));
     if pointwise(g, w) && plane == pixels {
         let product = Product {
             m: c,
@@ -187,13 +197,13 @@ pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], 
         b: 0,
         b_inner: o * pixels,
         b_outer: dy[1] * pixels,
-        size: [dy[2], dy[3]],
+        size: volume(dy),
         b_k: pixels,
         b_col: 0,
-        k_digits: [w[2], w[3]],
+        k_digits: volume(w),
         k_step: g.dilation.map(|d| -(d as isize)),
-        col_digits: [dx[2], dx[3]],
-        col_step: [1, 1],
+        col_digits: volume(dx),
+        col_step: [1; SPATIAL],
         origin: g.padding.map(|p| p as isize),
         stride: g.stride,
         along_k: false,
@@ -204,8 +214,8 @@ pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], 
 /// The sum over all pixels of all images is long and the result small: it is cut into pieces that are computed side by
 /// side into scratch memory and added up in order by a second kernel.
 pub(super) fn weight_grad(g: &Geometry, x: &[usize], dy: &[usize], dw: &[usize], adapter: &Adapter) -> Option<Launches> {
-    let (c, o, taps) = (dw[1], dw[0] / g.groups, dw[2] * dw[3]);
-    let (plane, pixels) = (x[2] * x[3], dy[2] * dy[3]);
+    let (c, o, taps) = (dw[1], dw[0] / g.groups, product(dw));
+    let (plane, pixels) = (product(x), product(dy));
     let (m, n, k) = (o, c * taps, x[0] * pixels);
     let len = g.groups * m * n;
     // Enough tiles to fill the machine, but steps enough to pay for the second kernel, and not too much memory.
@@ -230,15 +240,15 @@ pub(super) fn weight_grad(g: &Geometry, x: &[usize], dy: &[usize], dw: &[usize],
         b: 0,
         b_inner: c * plane,
         b_outer: 0,
-        size: [x[2], x[3]],
+        size: volume(x),
         b_k: x[1] * plane,
         b_col: plane,
-        k_digits: [dy[2], dy[3]],
+        k_digits: volume(dy),
         k_step: g.stride.map(|s| s as isize),
-        col_digits: [dw[2], dw[3]],
+        col_digits: volume(dw),
         col_step: g.dilation,
         origin: g.padding.map(|p| -(p as isize)),
-        stride: [1, 1],
+        stride: [1; SPATIAL],
         along_k: true,
     };
     let mut launches = job.launches(adapter, |_| Write::Scratch(0));

@@ -26,6 +26,7 @@ mod math;
 mod nn;
 mod products;
 mod reduce;
+mod spatial;
 mod special;
 mod unary;
 mod view;
@@ -88,6 +89,7 @@ pub fn operators() -> impl Iterator<Item = &'static Operator> {
         inplace::ROWS,
         products::ROWS,
         special::ROWS,
+        spatial::ROWS,
     ]
     .into_iter()
     .flatten()

@@ -1,15 +1,20 @@
-//! Convolutions, over one dimension and two.
+//! Convolutions, over one to three dimensions.
 
 use super::super::Tensor;
 use super::biased;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::nn::Sizes;
-use crate::ops::{Conv2d, Conv2dInputGrad, Geometry};
+use crate::ops::{Conv, ConvInputGrad, Geometry, lift3};
 
-/// `f` on four dimensions for an input with or without its batch dimension.
+/// `f` on a batch for an input with or without its batch dimension.
 #[track_caller]
-pub(super) fn batched(op: &'static str, x: &Tensor, spatial: usize, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+pub(in crate::tensor) fn batched(
+    op: &'static str,
+    x: &Tensor,
+    spatial: usize,
+    f: impl FnOnce(&Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
     match x.rank().checked_sub(spatial) {
         Some(2) => f(x),
         Some(1) => f(&x.unsqueeze(0)?)?.squeeze(0),
@@ -18,12 +23,15 @@ pub(super) fn batched(op: &'static str, x: &Tensor, spatial: usize, f: impl FnOn
 }
 
 /// Where integers are exact as floats: they have no kernels of their own.
-pub(super) fn floats_for(x: &Tensor) -> Option<DType> {
+pub(in crate::tensor) fn floats_for(x: &Tensor) -> Option<DType> {
     x.dtype().is_int().then_some(if x.device().is_cpu() { DType::F64 } else { DType::F32 })
 }
 
 #[track_caller]
-fn check(op: &'static str, x: &Tensor, w: &Tensor, spatial: usize) -> Result<()> {
+fn check(op: &'static str, x: &Tensor, w: &Tensor, bias: Option<&Tensor>, spatial: usize) -> Result<()> {
+    if let Some(bias) = bias.filter(|b| b.dtype() != x.dtype()) {
+        return Err(Error::dtype(op, format!("the input is {}, the bias {}; convert one of them", x.dtype(), bias.dtype())));
+    }
     if w.rank() != spatial + 2 {
         return Err(Error::argument(op, format!("the weight {:?} should have {} dimensions", w.shape(), spatial + 2)));
     }
@@ -34,11 +42,19 @@ fn check(op: &'static str, x: &Tensor, w: &Tensor, spatial: usize) -> Result<()>
 }
 
 /// A bias of as many elements as there are channels, one to a plane.
-fn channels(count: usize) -> impl Fn(&Tensor) -> Result<Tensor> {
+fn channels(count: usize, spatial: usize) -> impl Fn(&Tensor) -> Result<Tensor> {
     move |b| match b.shape() {
-        [n] if *n == count => b.reshape([count, 1, 1]),
+        [n] if *n == count => {
+            let mut shape = vec![1; spatial + 1];
+            shape[0] = count;
+            b.reshape(shape)
+        }
         other => Err(Error::argument("conv", format!("a bias of {other:?} does not fit {count} channels"))),
     }
+}
+
+fn geometry<const D: usize>(stride: [usize; D], padding: [usize; D], dilation: [usize; D], groups: usize) -> Geometry {
+    Geometry { stride: lift3(&stride, 1), padding: lift3(&padding, 0), dilation: lift3(&dilation, 1), groups }
 }
 
 /// Convolutions.
@@ -47,7 +63,7 @@ impl Tensor {
     ///
     /// Input `[N, C, H, W]` or `[C, H, W]`, `weight` `[O, C / groups, KH, KW]`, `bias` `[O]`; the result is
     /// `[N, O, OH, OW]` with `OH = (H + 2 * padding - dilation * (KH - 1) - 1) / stride + 1`. Sizes are one number or
-    /// `[y, x]`.
+    /// `[y, x]`. As `torch.nn.functional.conv2d`.
     ///
     /// # Errors
     /// Channels that do not fit, a kernel larger than the padded image, two element types or none that is float.
@@ -71,17 +87,7 @@ impl Tensor {
         dilation: impl Sizes<2>,
         groups: usize,
     ) -> Result<Tensor> {
-        check("conv2d", self, weight, 2)?;
-        if let Some(float) = floats_for(self) {
-            let bias = bias.map(|b| b.to_dtype(float)).transpose()?;
-            let (x, w) = (self.to_dtype(float)?, weight.to_dtype(float)?);
-            return x.conv2d(&w, bias.as_ref(), stride, padding, dilation, groups)?.to_dtype(self.dtype());
-        }
-        let geometry = Geometry { stride: stride.sizes(), padding: padding.sizes(), dilation: dilation.sizes(), groups };
-        batched("conv2d", self, 2, |x| {
-            let y = Tensor::apply(Conv2d(geometry), &[x, weight])?;
-            biased("conv2d", y, bias, channels(weight.shape()[0]), self)
-        })
+        self.convolve("conv2d", weight, bias, stride.sizes(), padding.sizes(), dilation.sizes(), groups)
     }
 
     /// Correlates sequences with kernels: input `[N, C, L]` or `[C, L]`, `weight` `[O, C / groups, K]`, `bias` `[O]`.
@@ -99,16 +105,56 @@ impl Tensor {
         dilation: usize,
         groups: usize,
     ) -> Result<Tensor> {
-        check("conv1d", self, weight, 1)?;
-        batched("conv1d", self, 1, |x| {
-            x.unsqueeze(2)?.conv2d(&weight.unsqueeze(2)?, bias, [1, stride], [0, padding], [1, dilation], groups)?.squeeze(2)
+        self.convolve("conv1d", weight, bias, [stride], [padding], [dilation], groups)
+    }
+
+    /// Correlates volumes with kernels: input `[N, C, D, H, W]` or `[C, D, H, W]`, `weight` `[O, C / groups, KD, KH, KW]`,
+    /// `bias` `[O]`. See [`conv2d`](Self::conv2d).
+    ///
+    /// # Errors
+    /// As [`conv2d`](Self::conv2d).
+    #[track_caller]
+    pub fn conv3d(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        stride: impl Sizes<3>,
+        padding: impl Sizes<3>,
+        dilation: impl Sizes<3>,
+        groups: usize,
+    ) -> Result<Tensor> {
+        self.convolve("conv3d", weight, bias, stride.sizes(), padding.sizes(), dilation.sizes(), groups)
+    }
+
+    #[track_caller]
+    pub(crate) fn convolve<const D: usize>(
+        &self,
+        op: &'static str,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        stride: [usize; D],
+        padding: [usize; D],
+        dilation: [usize; D],
+        groups: usize,
+    ) -> Result<Tensor> {
+        check(op, self, weight, bias, D)?;
+        if let Some(float) = floats_for(self) {
+            let bias = bias.map(|b| b.to_dtype(float)).transpose()?;
+            let (x, w) = (self.to_dtype(float)?, weight.to_dtype(float)?);
+            return x.convolve(op, &w, bias.as_ref(), stride, padding, dilation, groups)?.to_dtype(self.dtype());
+        }
+        let geometry = geometry(stride, padding, dilation, groups);
+        batched(op, self, D, |x| {
+            let y = Tensor::apply(Conv(geometry), &[x, weight])?;
+            biased(op, y, bias, channels(weight.shape()[0], D), self)
         })
     }
 
     /// The gradient of [`conv2d`](Self::conv2d) with respect to its input, as an operation of its own: enlarges images.
     ///
     /// Input `[N, C, H, W]` or `[C, H, W]`, `weight` `[C, O / groups, KH, KW]`, `bias` `[O]`; the result is
-    /// `[N, O, OH, OW]` with `OH = (H - 1) * stride - 2 * padding + dilation * (KH - 1) + output_padding + 1`.
+    /// `[N, O, OH, OW]` with `OH = (H - 1) * stride - 2 * padding + dilation * (KH - 1) + output_padding + 1`. As
+    /// `torch.nn.functional.conv_transpose2d`.
     ///
     /// # Errors
     /// As [`conv2d`](Self::conv2d); an output padding that neither stride nor dilation exceeds; no output at all.
@@ -123,47 +169,8 @@ impl Tensor {
         groups: usize,
         dilation: impl Sizes<2>,
     ) -> Result<Tensor> {
-        let op = "conv_transpose2d";
-        check(op, self, weight, 2)?;
-        if let Some(float) = floats_for(self) {
-            let bias = bias.map(|b| b.to_dtype(float)).transpose()?;
-            let (x, w) = (self.to_dtype(float)?, weight.to_dtype(float)?);
-            return x.conv_transpose2d(&w, bias.as_ref(), stride, padding, output_padding, groups, dilation)?.to_dtype(self.dtype());
-        }
-        let geometry = Geometry { stride: stride.sizes(), padding: padding.sizes(), dilation: dilation.sizes(), groups };
-        let extra = output_padding.sizes();
-        batched(op, self, 2, |x| {
-            let (xs, ws) = (x.shape(), weight.shape());
-            if groups == 0 || geometry.stride.contains(&0) || geometry.dilation.contains(&0) {
-                let Geometry { stride, dilation, .. } = geometry;
-                return Err(Error::argument(
-                    op,
-                    format!("stride, dilation and groups must be at least 1, they are {stride:?}, {dilation:?} and {groups}"),
-                ));
-            }
-            if xs[1] != ws[0] {
-                return Err(Error::argument(
-                    op,
-                    format!("weight {ws:?} takes {} input channels, but the input {xs:?} has {}", ws[0], xs[1]),
-                ));
-            }
-            let mut size = [0; 2];
-            for d in 0..2 {
-                let (s, p, dil) = (geometry.stride[d], geometry.padding[d], geometry.dilation[d]);
-                if extra[d] >= s.max(dil) {
-                    return Err(Error::argument(
-                        op,
-                        format!("output padding {} must be smaller than stride {s} or dilation {dil}", extra[d]),
-                    ));
-                }
-                let full = xs[2 + d].saturating_sub(1) * s + dil * ws[2 + d].saturating_sub(1) + extra[d] + 1;
-                size[d] = full.checked_sub(2 * p).filter(|n| *n > 0 && xs[2 + d] > 0 && ws[2 + d] > 0).ok_or_else(|| {
-                    Error::argument(op, format!("input {xs:?}, weight {ws:?} and padding {:?} leave no output", geometry.padding))
-                })?;
-            }
-            let y = Tensor::apply(Conv2dInputGrad { geometry, size }, &[x, weight])?;
-            biased(op, y, bias, channels(weight.shape()[1] * groups), self)
-        })
+        let sizes = [stride.sizes(), padding.sizes(), output_padding.sizes(), dilation.sizes()];
+        self.convolve_transposed("conv_transpose2d", weight, bias, sizes, groups)
     }
 
     /// [`conv_transpose2d`](Self::conv_transpose2d) over one dimension: input `[N, C, L]` or `[C, L]`, `weight`
@@ -182,10 +189,79 @@ impl Tensor {
         groups: usize,
         dilation: usize,
     ) -> Result<Tensor> {
-        check("conv_transpose1d", self, weight, 1)?;
-        batched("conv_transpose1d", self, 1, |x| {
-            let (x, w) = (x.unsqueeze(2)?, weight.unsqueeze(2)?);
-            x.conv_transpose2d(&w, bias, [1, stride], [0, padding], [0, output_padding], groups, [1, dilation])?.squeeze(2)
+        self.convolve_transposed("conv_transpose1d", weight, bias, [[stride], [padding], [output_padding], [dilation]], groups)
+    }
+
+    /// [`conv_transpose2d`](Self::conv_transpose2d) over three dimensions: input `[N, C, D, H, W]` or `[C, D, H, W]`,
+    /// `weight` `[C, O / groups, KD, KH, KW]`, `bias` `[O]`.
+    ///
+    /// # Errors
+    /// As [`conv_transpose2d`](Self::conv_transpose2d).
+    #[track_caller]
+    pub fn conv_transpose3d(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        stride: impl Sizes<3>,
+        padding: impl Sizes<3>,
+        output_padding: impl Sizes<3>,
+        groups: usize,
+        dilation: impl Sizes<3>,
+    ) -> Result<Tensor> {
+        let sizes = [stride.sizes(), padding.sizes(), output_padding.sizes(), dilation.sizes()];
+        self.convolve_transposed("conv_transpose3d", weight, bias, sizes, groups)
+    }
+
+    /// `sizes`: stride, padding, output padding, dilation.
+    #[track_caller]
+    pub(crate) fn convolve_transposed<const D: usize>(
+        &self,
+        op: &'static str,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        sizes: [[usize; D]; 4],
+        groups: usize,
+    ) -> Result<Tensor> {
+        check(op, self, weight, bias, D)?;
+        if let Some(float) = floats_for(self) {
+            let bias = bias.map(|b| b.to_dtype(float)).transpose()?;
+            let (x, w) = (self.to_dtype(float)?, weight.to_dtype(float)?);
+            return x.convolve_transposed(op, &w, bias.as_ref(), sizes, groups)?.to_dtype(self.dtype());
+        }
+        let [stride, padding, extra, dilation] = sizes;
+        batched(op, self, D, |x| {
+            let (xs, ws) = (x.shape(), weight.shape());
+            if groups == 0 || stride.contains(&0) || dilation.contains(&0) {
+                return Err(Error::argument(
+                    op,
+                    format!("stride, dilation and groups must be at least 1, they are {stride:?}, {dilation:?} and {groups}"),
+                ));
+            }
+            if xs[1] != ws[0] {
+                return Err(Error::argument(
+                    op,
+                    format!("weight {ws:?} takes {} input channels, but the input {xs:?} has {}", ws[0], xs[1]),
+                ));
+            }
+            let mut size = [0; D];
+            for d in 0..D {
+                let (s, p, dil) = (stride[d], padding[d], dilation[d]);
+                if extra[d] >= s.max(dil) {
+                    return Err(Error::argument(
+                        op,
+                        format!("output padding {} must be smaller than stride {s} or dilation {dil}", extra[d]),
+                    ));
+                }
+                let grown = xs[2 + d].saturating_sub(1).checked_mul(s);
+                let full = grown.and_then(|n| dil.checked_mul(ws[2 + d].saturating_sub(1))?.checked_add(n)?.checked_add(extra[d] + 1));
+                let rest = full.zip(p.checked_mul(2)).and_then(|(full, cut)| full.checked_sub(cut));
+                size[d] = rest
+                    .filter(|n| *n > 0 && xs[2 + d] > 0 && ws[2 + d] > 0)
+                    .ok_or_else(|| Error::argument(op, format!("input {xs:?}, weight {ws:?} and padding {padding:?} leave no output")))?;
+            }
+            let geometry = geometry(stride, padding, dilation, groups);
+            let y = Tensor::apply(ConvInputGrad { geometry, size: lift3(&size, 1) }, &[x, weight])?;
+            biased(op, y, bias, channels(weight.shape()[1] * groups, D), self)
         })
     }
 }

@@ -98,13 +98,6 @@ impl Arguments<'_> {
         })
     }
 
-    pub fn zeros_mode(&self) -> Step<()> {
-        match self.text("padding_mode", "zeros")?.as_str() {
-            "zeros" => Ok(()),
-            other => Err(Outcome::Missing(format!("padding_mode '{other}'"))),
-        }
-    }
-
     pub fn options(&self) -> Step<TensorOptions> {
         let dtype = self.one("dtype", Some(DType::F32), |v| match v {
             Value::DType(d) => Some(*d),
