@@ -9,6 +9,7 @@ mod binary;
 mod cast;
 mod compare;
 mod conv;
+mod decompose;
 mod elementwise;
 mod fastmath;
 mod gather;
@@ -35,6 +36,7 @@ pub(crate) use binary::*;
 pub(crate) use cast::*;
 pub(crate) use compare::*;
 pub(crate) use conv::*;
+pub(crate) use decompose::*;
 #[cfg(test)]
 pub(crate) use elementwise::Elementwise;
 pub(crate) use elementwise::Function;

@@ -19,10 +19,12 @@
 
 mod convert;
 mod create;
+mod decompose;
 mod index;
 mod inplace;
 mod linalg;
 mod math;
+mod natives;
 mod nn;
 mod products;
 mod reduce;
@@ -90,6 +92,8 @@ pub fn operators() -> impl Iterator<Item = &'static Operator> {
         products::ROWS,
         special::ROWS,
         spatial::ROWS,
+        decompose::ROWS,
+        natives::ROWS,
     ]
     .into_iter()
     .flatten()

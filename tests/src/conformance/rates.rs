@@ -1,0 +1,112 @@
+//! How much of PyTorch's open set passes, as it was last recorded: a run may pass more, never less.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::report::{Counts, Report};
+
+/// For each device (`cpu`, `gpu`) and each total of a report: cases that passed, and cases that count.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rates(BTreeMap<String, BTreeMap<String, (usize, usize)>>);
+
+/// Where they are kept.
+pub fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/rates.toml")
+}
+
+fn fraction(c: &Counts) -> (usize, usize) {
+    (c.passed, c.passed + c.failed)
+}
+
+impl Rates {
+    /// The recorded rates.
+    ///
+    /// # Errors
+    /// The file is missing, or a line of it cannot be read.
+    pub fn read() -> Result<Rates, String> {
+        let path = file();
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Rates::parse(&text).map_err(|line| format!("{}: cannot read '{line}'", path.display()))
+    }
+
+    /// Sections `[device]` of lines `"total" = [passed, counted]`: the part of TOML that is needed here.
+    fn parse(text: &str) -> Result<Rates, &str> {
+        let mut rates = Rates::default();
+        let mut section = None;
+        for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+            if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+                section = Some(rates.0.entry(name.to_string()).or_default());
+                continue;
+            }
+            let read = || {
+                let (key, value) = line.split_once(" = ")?;
+                let key = key.strip_prefix('"')?.strip_suffix('"')?;
+                let (passed, counted) = value.strip_prefix('[')?.strip_suffix(']')?.split_once(", ")?;
+                Some((key.to_string(), (passed.parse().ok()?, counted.parse().ok()?)))
+            };
+            let (key, value) = read().ok_or(line)?;
+            section.as_mut().ok_or(line)?.insert(key, value);
+        }
+        Ok(rates)
+    }
+
+    /// What reports, one for each device, come to.
+    pub fn of<'a>(reports: impl IntoIterator<Item = (&'a str, &'a BTreeMap<String, Counts>)>) -> Rates {
+        let totals = |t: &BTreeMap<String, Counts>| t.iter().map(|(key, c)| (key.clone(), fraction(c))).collect();
+        Rates(reports.into_iter().map(|(device, t)| (device.to_string(), totals(t))).collect())
+    }
+
+    pub fn to_text(&self) -> String {
+        let mut text = "# Cases of PyTorch's open set that pass, and cases that count (those a device cannot have by policy do not).\n\
+                        # Written by `cargo xtask conformance --record`; `cargo xtask test` lets no rate fall.\n"
+            .to_string();
+        for (device, totals) in &self.0 {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "\n[{device}]");
+            for (key, (passed, counted)) in totals {
+                let _ = writeln!(text, "\"{key}\" = [{passed}, {counted}]");
+            }
+        }
+        text
+    }
+
+    /// Every total of the report that passes at a lower rate than recorded, in words.
+    pub fn fallen(&self, device: &str, report: &Report) -> Vec<String> {
+        let none = BTreeMap::new();
+        let recorded = self.0.get(device).unwrap_or(&none);
+        let worse = |(key, counts): (&String, &Counts)| {
+            let ((passed, counted), &(before, of)) = (fraction(counts), recorded.get(key)?);
+            (passed * of < before * counted).then(|| format!("{key} on the {device}: {passed} of {counted} pass, recorded are {before} of {of}"))
+        };
+        report.totals.iter().filter_map(worse).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(passed: usize, failed: usize) -> Report {
+        let mut report = Report::default();
+        report.totals.insert("op/A".into(), Counts { passed, failed, ..Counts::default() });
+        report
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (cpu, gpu) = (report(7, 1), report(5, 0));
+        let rates = Rates::of([("cpu", &cpu.totals), ("gpu", &gpu.totals)]);
+        assert_eq!(Rates::parse(&rates.to_text()), Ok(rates));
+        assert_eq!(Rates::parse("[cpu]\n\"op/A\" = 7"), Err("\"op/A\" = 7"));
+    }
+
+    #[test]
+    fn a_rate_may_rise_and_not_fall() {
+        let rates = Rates::of([("cpu", &report(7, 1).totals)]);
+        assert!(rates.fallen("cpu", &report(8, 1)).is_empty());
+        assert_eq!(rates.fallen("cpu", &report(7, 2)).len(), 1);
+        assert!(rates.fallen("gpu", &report(0, 2)).is_empty());
+    }
+}

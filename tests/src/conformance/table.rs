@@ -1,0 +1,158 @@
+//! `docs/operators.md`: one row for each operator of PyTorch's suite, made from reports.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use taper::ops::registry;
+
+use super::report::{Counts, Name, Report};
+
+/// Where it is kept.
+pub fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators.md")
+}
+
+/// A report as it was written as JSON.
+#[derive(Debug, Deserialize)]
+pub struct Recorded {
+    pub totals: BTreeMap<String, Counts>,
+    pub names: Vec<Name>,
+}
+
+impl Recorded {
+    /// Reads the JSON of a run.
+    ///
+    /// # Errors
+    /// The file is missing or holds something else.
+    pub fn read(path: &Path) -> Result<Recorded, String> {
+        let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+    }
+
+    fn operators(&self) -> impl Iterator<Item = &Name> {
+        self.names.iter().filter(|n| n.kind == "op")
+    }
+}
+
+const TIERS: [(&str, &str); 4] = [
+    ("A", "What a deep-learning framework needs"),
+    ("B", "Other operators on real numbers"),
+    ("C", "Complex numbers, transforms, decompositions, copies, private operators"),
+    ("X", "In place, and compositions"),
+];
+
+/// The whole file.
+pub fn write(cpu: &Recorded, gpu: &Recorded) -> String {
+    let on_gpu: BTreeMap<_, _> = gpu.operators().map(|n| ((n.tier.as_deref(), n.name.as_str()), n)).collect();
+    let mut text = "# Operators\n\n\
+        What of PyTorch's operators Taper has. A cell `passed/counted` says how many recorded calls of PyTorch's open set give the same \
+        result, gradients included, on that device; a call that the device cannot have by policy (`f64` on a GPU) does not count. \
+        The GPU is Mesa's lavapipe. *Gradient*: recorded gradients that agree on the CPU; empty where PyTorch has none.\n\n\
+        Made by `cargo xtask conformance --record`; `cargo xtask test` says when a row is out of date.\n"
+        .to_string();
+    for (tier, title) in TIERS {
+        let rows: Vec<&Name> = cpu.operators().filter(|n| n.tier.as_deref() == Some(tier)).collect();
+        let whole = rows.iter().filter(|n| n.counts.failed == 0).count();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "\n## {title}\n\n{whole} of {} pass all their calls on the CPU.\n", rows.len());
+        text.push_str("| PyTorch | Taper | CPU | GPU | gradient |\n|---|---|---|---|---|\n");
+        for row in rows {
+            let gpu = on_gpu.get(&(row.tier.as_deref(), row.name.as_str()));
+            let gradient = if row.gradients.1 > 0 { format!("{}/{}", row.gradients.0, row.gradients.1) } else { String::new() };
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {} | {} | {gradient} |",
+                row.name,
+                taper_name(row),
+                cell(row),
+                gpu.map_or_else(String::new, |n| cell(n))
+            );
+        }
+    }
+    text
+}
+
+fn cell(n: &Name) -> String {
+    match n.counts {
+        _ if n.missing => "none".into(),
+        Counts { passed: 0, failed: 0, .. } => "by policy".into(),
+        Counts { passed, failed, .. } => format!("{passed}/{}", passed + failed),
+    }
+}
+
+/// The method an operator's row in the registry calls, or its name there.
+fn taper_name(n: &Name) -> String {
+    if n.missing {
+        return String::new();
+    }
+    let Some(call) = n.call.as_deref() else { return String::new() };
+    let own = call.rsplit('.').next().unwrap_or(call);
+    let bodies = registry::overloads(call).iter().map(|op| op.body);
+    let named = |name: &str, body: &str| body.contains(&format!(".{name}(")) || body.contains(&format!("::{name}("));
+    // In the registry an operator is one expression over methods: mostly one of the same name.
+    let mut method = None;
+    for body in bodies {
+        if named(own, body) {
+            method = Some(own.to_string());
+            break;
+        }
+        method = method.or_else(|| first_method(body));
+    }
+    method.map_or_else(|| format!("`registry: {call}`"), |m| format!("`{m}`"))
+}
+
+/// `matmul` of `other.matmul(&input)`.
+fn first_method(body: &str) -> Option<String> {
+    let plain = ["map", "map_or", "as_ref", "as_deref", "clone", "ok_or_else", "zip", "to_dtype", "into_iter", "iter", "is_some", "rank", "shape", "dtype", "device"];
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    body.match_indices('(').find_map(|(at, _)| {
+        let before = &body[..at];
+        let name = &before[before.rfind(|c| !is_name(c)).map_or(0, |i| i + 1)..];
+        let called = before[..before.len() - name.len()].ends_with('.');
+        (called && !name.is_empty() && !plain.contains(&name)).then(|| name.to_string())
+    })
+}
+
+/// Rows of the committed file that say something else than a run did, in words. `column`: which of the cells the device fills.
+///
+/// # Errors
+/// The file is missing.
+pub fn outdated(report: &Report, column: usize) -> Result<Vec<String>, String> {
+    let path = file();
+    let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut tier = None;
+    let mut rows = BTreeMap::new();
+    for line in text.lines() {
+        tier = TIERS.iter().find(|(_, title)| line.strip_prefix("## ") == Some(title)).map(|t| t.0).or(tier);
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let (Some(name), Some(cell)) = (cells.get(1).map(|c| c.trim_matches('`')), cells.get(column + 1)) {
+            rows.insert((tier, name.to_string()), cell.to_string());
+        }
+    }
+    let operators = report.names.values().filter(|n| n.kind == "op");
+    Ok(operators
+        .filter_map(|n| {
+            let (now, then) = (cell(n), rows.get(&(n.tier.as_deref(), n.name.clone())));
+            (then != Some(&now)).then(|| format!("{}: {now}, where it says {}", n.name, then.map_or("nothing", String::as_str)))
+        })
+        .collect())
+}
+
+/// The cells of each device, for [`outdated`].
+pub const CPU: usize = 2;
+pub const GPU: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_found_in_expressions() {
+        assert_eq!(first_method("other.matmul(&input)"), Some("matmul".into()));
+        assert_eq!(first_method("{ let x = input.clone(); x.sum_keepdim(dim) }"), Some("sum_keepdim".into()));
+        assert_eq!(first_method("reverse_sub(input, other, ONE)"), None);
+    }
+}
