@@ -1,4 +1,14 @@
 //! `cargo xtask conformance`: PyTorch's recorded cases against the engine.
+//!
+//! Whoever changed what passes records it anew, from the root of the repository:
+//!
+//! ```text
+//! cargo xtask conformance --suite ../shared/conformance --device cpu --json target/cpu.json
+//! cargo xtask conformance --suite ../shared/conformance --device gpu --json target/gpu.json
+//! cargo xtask conformance --record target/cpu.json,target/gpu.json
+//! rm -r tests/conformance/data
+//! cargo xtask conformance --suite ../shared/conformance --excerpt tests/conformance/data
+//! ```
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,7 +16,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use regex::Regex;
 use taper::Device;
+use taper_tests::conformance::rates::{self, Rates};
 use taper_tests::conformance::suite::Suite;
+use taper_tests::conformance::table::{self, Recorded};
 use taper_tests::conformance::{self, Selection};
 
 /// Run PyTorch's recorded cases against the engine.
@@ -14,8 +26,8 @@ use taper_tests::conformance::{self, Selection};
 #[command(bin_name = "cargo xtask conformance")]
 struct Options {
     /// A suite: a folder with a manifest.json, or an archive of one, or a folder that holds either
-    #[arg(long)]
-    suite: PathBuf,
+    #[arg(long, required_unless_present = "record")]
+    suite: Option<PathBuf>,
     /// cpu, gpu, gpu:1, or part of an adapter's name as in gpu:swiftshader
     #[arg(long, default_value = "cpu")]
     device: Device,
@@ -31,7 +43,10 @@ struct Options {
     /// Write the counts there
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Run nothing: write an excerpt of the suite there, with a case of every operator the engine has
+    /// Run nothing: write docs/operators.md and tests/conformance/rates.toml from what --json wrote for the CPU and for lavapipe
+    #[arg(long, value_delimiter = ',', num_args = 2, value_names = ["CPU", "GPU"])]
+    record: Option<Vec<PathBuf>>,
+    /// Write an excerpt of the suite there: a case of every name that passes on the CPU and on every GPU present
     #[arg(long)]
     excerpt: Option<PathBuf>,
     /// Print every failing case, not only each name's worst
@@ -43,18 +58,22 @@ fn main() -> ExitCode {
     let options = Options::parse();
     // A panic is one case's failure and is reported as such.
     std::panic::set_hook(Box::new(|_| {}));
+    let done = |outcome: Result<(), String>| match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    };
+    if let Some(reports) = options.record {
+        return done(record(&reports));
+    }
+    let suite = options.suite.unwrap_or_default();
     if let Some(to) = options.excerpt {
-        let written = Suite::open(&options.suite).and_then(|suite| conformance::excerpt::write(&suite, &to));
-        return match written {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => {
-                eprintln!("{why}");
-                ExitCode::from(2)
-            }
-        };
+        return done(Suite::open(&suite).and_then(|suite| conformance::excerpt::write(&suite, &to)));
     }
     let selection = Selection { kinds: options.kind, tiers: options.tier, only: options.only };
-    let report = match conformance::run(&options.suite, &options.device, &selection) {
+    let report = match conformance::run(&suite, &options.device, &selection) {
         Ok(report) => report,
         Err(why) => {
             eprintln!("{why}");
@@ -77,4 +96,16 @@ fn main() -> ExitCode {
     }
     println!("{report}");
     ExitCode::from((report.all().failed > 0) as u8)
+}
+
+/// Writes what is committed about the rates of two runs.
+fn record(reports: &[PathBuf]) -> Result<(), String> {
+    let [cpu, gpu] = reports else { return Err("--record takes the reports of the CPU and of lavapipe".into()) };
+    let (cpu, gpu) = (Recorded::read(cpu)?, Recorded::read(gpu)?);
+    let put = |path: PathBuf, text: String| {
+        let dir = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        dir.and_then(|()| std::fs::write(&path, text)).map_err(|e| format!("{}: {e}", path.display()))
+    };
+    put(rates::file(), Rates::of([("cpu", &cpu.totals), ("gpu", &gpu.totals)]).to_text())?;
+    put(table::file(), table::write(&cpu, &gpu))
 }

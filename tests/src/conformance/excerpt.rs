@@ -1,79 +1,75 @@
-//! Making a small suite out of a large one: a small case of every operator the engine has.
+//! Making a small suite out of a large one: a small case of everything that passes, on the CPU and on every GPU present.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
 use serde_json::{Value as Json, json};
+use taper::Device;
 
-use super::ops::{exists, registry_name};
+use super::Kind;
+use super::outcome::Outcome;
 use super::suite::{Entry, File, Suite, safetensors_dtype};
 
-/// Writes to `to` a case of each operator, and a few of each basic module and optimizer.
+/// What a case may weigh; whose smallest is larger is left out.
+const HEAVY: usize = 40 << 10;
+
+/// Writes to `to` a case of each name that passes.
 ///
 /// # Errors
-/// A file cannot be read or written.
+/// A file cannot be read or written; a GPU that is present cannot be opened.
 pub fn write(from: &Suite, to: &Path) -> Result<(), String> {
-    let mut entries = Vec::new();
+    let gpus = (0..Device::gpus().len()).map(Device::gpu).collect::<taper::Result<Vec<_>>>().map_err(|e| e.to_string())?;
+    let devices: Vec<Device> = std::iter::once(Device::cpu()).chain(gpus).collect();
+    let (mut entries, mut left_out) = (Vec::new(), Vec::new());
     for (number, entry) in from.entries().iter().enumerate() {
-        let Some(path) = entry.file.as_ref().filter(|_| entry.samples > 0 && wanted(entry)) else { continue };
+        let Some(path) = entry.file.as_ref().filter(|_| entry.samples > 0) else { continue };
+        let kind = Kind::of(&entry.kind).ok_or_else(|| format!("{}: unknown kind '{}'", entry.name, entry.kind))?;
         let file = from.file(path)?;
-        let head = |k: &str| file.json.get(k).and_then(Json::as_str).unwrap_or_default();
-        if entry.kind == "op" && !exists(&registry_name(head("op"), head("call"))) {
-            continue;
-        }
-        // Operators take turns in what they show, so that all of it occurs often.
-        let plain = entry.kind == "op" && number % 3 == 2;
-        let count = if entry.kind == "op" { 1 } else { 2 };
-        let cases = choose(&file, file.json["samples"].as_array().map(Vec::as_slice).unwrap_or_default(), plain, count);
-        if cases.is_empty() {
-            continue;
-        }
         let mut json = file.json.clone();
-        json["samples"] = cases.iter().cloned().cloned().collect();
+        let mut kept = 1;
+        if let Some(list) = ["samples", "cases"].into_iter().find(|k| file.json.get(*k).is_some()) {
+            let cases = chosen(kind, entry, &file, file.json[list].as_array().map(Vec::as_slice).unwrap_or_default(), number, &devices);
+            if cases.is_empty() {
+                left_out.push(entry.name.clone());
+                continue;
+            }
+            kept = cases.len();
+            json[list] = cases.into_iter().cloned().collect();
+        }
         save(to, path, &json, &file)?;
-        entries.push(json!({ "kind": entry.kind, "name": entry.name, "tier": entry.tier, "file": path, "samples": cases.len() }));
+        entries.push(json!({ "kind": entry.kind, "name": entry.name, "tier": entry.tier, "file": path, "samples": kept }));
     }
+    println!("{} names; left out, because no case passes everywhere or all are large: {}", entries.len(), left_out.join(", "));
     put(&to.join("manifest.json"), format!("{:#}\n", json!({ "format": 1, "set": "excerpt", "entries": entries })).as_bytes())
 }
 
-fn wanted(entry: &Entry) -> bool {
-    const MODULES: [&str; 10] = [
-        "nn.Linear",
-        "nn.Conv1d",
-        "nn.Conv2d",
-        "nn.ConvTranspose2d",
-        "nn.BatchNorm1d",
-        "nn.BatchNorm2d",
-        "nn.LayerNorm",
-        "nn.GroupNorm",
-        "nn.Embedding",
-        "nn.CrossEntropyLoss",
-    ];
-    match entry.kind.as_str() {
-        "op" => matches!(entry.tier.as_deref(), Some("A" | "X")),
-        "module" => MODULES.contains(&entry.name.as_str()),
-        "optimizer" => ["SGD", "Adam", "AdamW"].contains(&entry.name.as_str()),
-        _ => false,
-    }
-}
-
-/// The smallest cases that have elements: with a gradient, or (`plain`) of another type than `float32` if there is one.
-fn choose<'a>(file: &File, cases: &'a [Json], plain: bool, count: usize) -> Vec<&'a Json> {
-    let mut ranked: Vec<((bool, usize), &Json)> = Vec::new();
+/// For each name in a file the first of its cases, by preference, that passes everywhere.
+fn chosen<'a>(kind: Kind, entry: &Entry, file: &File, cases: &'a [Json], number: usize, devices: &[Device]) -> Vec<&'a Json> {
+    let mut names: BTreeMap<String, Vec<((bool, usize), &Json)>> = BTreeMap::new();
     for case in cases {
-        let size = bytes(file, case);
+        // Operators take turns in what they show, so that all of it occurs often: gradients, or other types than `float32`.
+        let plain = kind == Kind::Op && number % 3 == 2;
         let shows = if plain { !case["dtypes"].to_string().contains("float32") } else { case.get("grad").is_some() };
+        let size = bytes(file, case);
         // Where PyTorch's own answer is an artefact of its vector code there is nothing to learn.
-        if size > 0 && case["tags"].as_array().is_none_or(|tags| tags.iter().all(|t| t != "nonfinite")) {
-            ranked.push(((!shows, size), case));
+        let finite = case["tags"].as_array().is_none_or(|tags| tags.iter().all(|t| t != "nonfinite"));
+        if finite && size <= HEAVY {
+            // Without elements only if there is nothing else.
+            names.entry(kind.case_name(entry, case)).or_default().push(((!shows || size == 0, size), case));
         }
     }
-    ranked.sort_by_key(|(rank, _)| *rank);
-    ranked.into_iter().take(count).map(|(_, case)| case).collect()
+    let passes = |case: &Json| {
+        devices.iter().all(|d| matches!(kind.outcome(file, case, d), Outcome::Passed | Outcome::PassedByType | Outcome::Skipped(_)))
+    };
+    let mut out = Vec::new();
+    for ranked in names.values_mut() {
+        ranked.sort_by_key(|(rank, _)| *rank);
+        out.extend(ranked.iter().take(8).map(|(_, case)| *case).find(|case| passes(case)));
+    }
+    out
 }
-
 fn keys(v: &Json, file: &File, out: &mut BTreeSet<String>) {
     match v {
         Json::String(s) if file.tensor(s).is_some() => drop(out.insert(s.clone())),

@@ -12,8 +12,10 @@ mod modules;
 mod ops;
 mod optimizers;
 mod outcome;
+pub mod rates;
 pub mod report;
 pub mod suite;
+pub mod table;
 mod train;
 
 use std::path::Path;
@@ -24,7 +26,7 @@ use taper::Device;
 
 use outcome::{Outcome, guarded};
 use report::Report;
-use suite::{Entry, Suite};
+use suite::{Entry, File, Suite};
 
 /// What of a suite to run.
 #[derive(Debug, Clone, Default)]
@@ -113,8 +115,7 @@ impl Kind {
     fn run(self, suite: &Suite, entry: &Entry, device: &Device, only: Option<&Regex>, report: &mut Report) -> Result<(), String> {
         let Some(file) = &entry.file else { return Ok(()) };
         // Files of one name are skipped unread; files of many names choose among their cases.
-        let of_many =
-            matches!(self, Kind::OpErrors | Kind::ModuleErrors | Kind::OptimErrors | Kind::DType | Kind::Train | Kind::LrScheduler);
+        let of_many = self.of_many();
         let wanted = |name: &str| only.is_none_or(|r| r.is_match(name));
         if entry.samples == 0 || !of_many && !wanted(&entry.name) {
             return Ok(());
@@ -125,32 +126,55 @@ impl Kind {
         }
         let cases = ["samples", "cases"].into_iter().find_map(|k| file.json.get(k)).and_then(Json::as_array).cloned().unwrap_or_default();
         for case in &cases {
-            let own = ["op", "module", "optimizer", "scheduler"].into_iter().find_map(|k| case.get(k)).and_then(Json::as_str);
             let id = case.get("id").and_then(Json::as_str).unwrap_or("?");
-            let name = match self {
-                Kind::Train => id,
-                _ if of_many => own.unwrap_or(id),
-                _ => &entry.name,
-            };
-            if of_many && !wanted(name) {
+            let name = self.case_name(entry, case);
+            if of_many && !wanted(&name) {
                 continue;
             }
-            let outcome = guarded(|| -> Outcome {
-                match self {
-                    Kind::Op => ops::sample(&file, case, device).into(),
-                    Kind::Module => modules::sample(&file, case, device).into(),
-                    Kind::Optimizer => optimizers::sample(&file, case, device).into(),
-                    Kind::Train => train::sample(&file, case, device).into(),
-                    Kind::OpErrors => errors::op(&file, case, device),
-                    Kind::ModuleErrors => errors::module(&file, case, device),
-                    Kind::OptimErrors => errors::optimizer(case, device),
-                    Kind::LrScheduler => Outcome::Missing("learning-rate schedulers".into()),
-                    Kind::DType => Outcome::Missing("no cases".into()),
-                }
-            });
+            let outcome = self.outcome(&file, case, device);
             let tags = case.get("tags").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-            report.add(&self.total(entry.tier.as_deref()), self.option(), entry.tier.as_deref(), name, id, tags, outcome);
+            let passed = matches!(outcome, Outcome::Passed);
+            let compared = passed || matches!(outcome, Outcome::Failed { .. });
+            report.add(&self.total(entry.tier.as_deref()), self.option(), entry.tier.as_deref(), &name, id, tags, outcome);
+            if self == Kind::Op {
+                let text = |k: &str| file.json.get(k).and_then(Json::as_str).unwrap_or_default();
+                let gradient = (compared && case.get("grad").is_some()).then_some(passed);
+                report.note(self.option(), entry.tier.as_deref(), &name, ops::registry_name(text("op"), text("call")), gradient);
+            }
         }
         Ok(())
+    }
+
+    /// Whether a file of this kind holds cases of many names.
+    fn of_many(self) -> bool {
+        matches!(self, Kind::OpErrors | Kind::ModuleErrors | Kind::OptimErrors | Kind::DType | Kind::Train | Kind::LrScheduler)
+    }
+
+    /// What a case is about.
+    fn case_name(self, entry: &Entry, case: &Json) -> String {
+        let text = |k: &str| case.get(k).and_then(Json::as_str);
+        let id = text("id").unwrap_or("?");
+        match self {
+            Kind::Train => id.into(),
+            _ if self.of_many() => ["op", "module", "optimizer", "scheduler"].into_iter().find_map(text).unwrap_or(id).into(),
+            _ => entry.name.clone(),
+        }
+    }
+
+    /// Runs one case.
+    fn outcome(self, file: &File, case: &Json, device: &Device) -> Outcome {
+        guarded(|| -> Outcome {
+            match self {
+                Kind::Op => ops::sample(file, case, device).into(),
+                Kind::Module => modules::sample(file, case, device).into(),
+                Kind::Optimizer => optimizers::sample(file, case, device).into(),
+                Kind::Train => train::sample(file, case, device).into(),
+                Kind::OpErrors => errors::op(file, case, device),
+                Kind::ModuleErrors => errors::module(file, case, device),
+                Kind::OptimErrors => errors::optimizer(case, device),
+                Kind::LrScheduler => Outcome::Missing("learning-rate schedulers".into()),
+                Kind::DType => Outcome::Missing("no cases".into()),
+            }
+        })
     }
 }

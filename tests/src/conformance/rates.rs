@@ -78,7 +78,8 @@ impl Rates {
         let recorded = self.0.get(device).unwrap_or(&none);
         let worse = |(key, counts): (&String, &Counts)| {
             let ((passed, counted), &(before, of)) = (fraction(counts), recorded.get(key)?);
-            (passed * of < before * counted).then(|| format!("{key} on the {device}: {passed} of {counted} pass, recorded are {before} of {of}"))
+            (passed * of < before * counted)
+                .then(|| format!("{key} on the {device}: {passed} of {counted} pass, recorded are {before} of {of}"))
         };
         report.totals.iter().filter_map(worse).collect()
     }

@@ -1,9 +1,9 @@
 //! Counting, and saying what failed.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::outcome::Outcome;
@@ -17,7 +17,7 @@ pub struct Report {
 }
 
 /// A rate is `passed / (passed + failed)`.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub passed: usize,
     pub failed: usize,
@@ -31,7 +31,7 @@ pub struct Counts {
 }
 
 /// One operator, module, optimizer, ..
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Name {
     pub kind: String,
     pub tier: Option<String>,
@@ -40,6 +40,12 @@ pub struct Name {
     pub counts: Counts,
     /// There is no such thing: everything about it failed.
     pub missing: bool,
+    /// An operator's name in the engine's registry.
+    #[serde(default)]
+    pub call: Option<String>,
+    /// Of the cases with a gradient, those that passed and all that were compared.
+    #[serde(default)]
+    pub gradients: (usize, usize),
     pub worst: Option<Worst>,
     /// Every case that failed.
     #[serde(skip)]
@@ -47,7 +53,7 @@ pub struct Name {
 }
 
 /// The case that failed by most tolerances; `null` where it is not a matter of a tolerance.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Worst {
     pub sample: String,
     pub error: Option<f64>,
@@ -68,6 +74,8 @@ impl Report {
             name: name.to_string(),
             counts: Counts::default(),
             missing: false,
+            call: None,
+            gradients: (0, 0),
             worst: None,
             failures: Vec::new(),
         });
@@ -96,6 +104,32 @@ impl Report {
         if entry.worst.as_ref().is_none_or(|w| w.error.is_some_and(|e| excess > e)) {
             entry.worst = Some(Worst { sample: sample.to_string(), error, what });
         }
+    }
+
+    /// What else is known of a case that was added: the operator's name in the registry, and whether its gradient passed if it has one.
+    pub fn note(&mut self, kind: &str, tier: Option<&str>, name: &str, call: String, gradient: Option<bool>) {
+        if let Some(entry) = self.names.get_mut(&(kind.to_string(), tier.map(str::to_string), name.to_string())) {
+            entry.call = Some(call);
+            entry.gradients.0 += (gradient == Some(true)) as usize;
+            entry.gradients.1 += gradient.is_some() as usize;
+        }
+    }
+
+    /// The totals, and the closing line.
+    pub fn summary(&self) -> String {
+        // Writing to a string cannot fail.
+        let mut f = String::new();
+        for (key, c) in &self.totals {
+            let rate = 100.0 * c.passed as f64 / (c.passed + c.failed).max(1) as f64;
+            let _ = write!(f, "{key:<16} {:>5} passed, {:>5} failed, {:>4} skipped  {rate:6.2} %", c.passed, c.failed, c.skipped);
+            let notes =
+                [(c.close, "failed within x10"), (c.nonfinite, "failed on inputs that are not finite"), (c.by_type, "refused by type")];
+            let notes: Vec<String> = notes.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+            let _ = writeln!(f, "{}{}", if notes.is_empty() { "" } else { "  " }, notes.join(", "));
+        }
+        let Counts { passed, failed, skipped, .. } = self.all();
+        let _ = write!(f, "{passed} passed, {failed} failed, {skipped} skipped");
+        f
     }
 
     /// All cases together.
@@ -130,16 +164,6 @@ impl fmt::Display for Report {
                 None => writeln!(f)?,
             }
         }
-        writeln!(f)?;
-        for (key, c) in &self.totals {
-            let rate = 100.0 * c.passed as f64 / (c.passed + c.failed).max(1) as f64;
-            write!(f, "{key:<16} {:>5} passed, {:>5} failed, {:>4} skipped  {rate:6.2} %", c.passed, c.failed, c.skipped)?;
-            let notes =
-                [(c.close, "failed within x10"), (c.nonfinite, "failed on inputs that are not finite"), (c.by_type, "refused by type")];
-            let notes: Vec<String> = notes.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-            writeln!(f, "{}{}", if notes.is_empty() { "" } else { "  " }, notes.join(", "))?;
-        }
-        let Counts { passed, failed, skipped, .. } = self.all();
-        write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
+        write!(f, "\n{}", self.summary())
     }
 }

@@ -184,15 +184,26 @@ fn find(path: &Path) -> Result<PathBuf, String> {
 /// Unpacks an archive under `target/conformance`, once.
 fn unpack(archive: &Path) -> Result<PathBuf, String> {
     let stem = archive.file_name().map(|n| n.to_string_lossy().split('.').next().unwrap_or("suite").to_string()).unwrap_or_default();
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/conformance").join(stem);
+    let told = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
+    // Another archive of the same name has another size.
+    let bytes = fs::metadata(archive).map_err(|e| told(archive, e))?.len();
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/conformance");
+    let target = all.join(format!("{stem}-{bytes}"));
     if !target.is_dir() {
-        let fresh = target.with_extension("unpacking");
-        fs::create_dir_all(&fresh).map_err(|e| format!("{}: {e}", fresh.display()))?;
+        // Tests are processes of their own: each unpacks for itself, and the first one stays.
+        let fresh = all.join(format!("{stem}-{bytes}.{}", std::process::id()));
+        fs::create_dir_all(&fresh).map_err(|e| told(&fresh, e))?;
         let status = Command::new("tar").arg("xf").arg(archive).arg("-C").arg(&fresh).status().map_err(|e| format!("tar: {e}"))?;
         if !status.success() {
-            return Err(format!("tar xf {}: {status}", archive.display()));
+            return Err(format!("tar xf {}: {status} (it needs xz)", archive.display()));
         }
-        fs::rename(&fresh, &target).map_err(|e| format!("{}: {e}", target.display()))?;
+        if let Err(e) = fs::rename(&fresh, &target)
+            && !target.is_dir()
+        {
+            return Err(told(&target, e));
+        }
+        // What is left of a race is in nobody's way.
+        let _ = fs::remove_dir_all(&fresh);
     }
     find(&target)
 }

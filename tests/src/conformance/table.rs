@@ -106,7 +106,23 @@ fn taper_name(n: &Name) -> String {
 
 /// `matmul` of `other.matmul(&input)`.
 fn first_method(body: &str) -> Option<String> {
-    let plain = ["map", "map_or", "as_ref", "as_deref", "clone", "ok_or_else", "zip", "to_dtype", "into_iter", "iter", "is_some", "rank", "shape", "dtype", "device"];
+    let plain = [
+        "map",
+        "map_or",
+        "as_ref",
+        "as_deref",
+        "clone",
+        "ok_or_else",
+        "zip",
+        "to_dtype",
+        "into_iter",
+        "iter",
+        "is_some",
+        "rank",
+        "shape",
+        "dtype",
+        "device",
+    ];
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     body.match_indices('(').find_map(|(at, _)| {
         let before = &body[..at];

@@ -17,7 +17,7 @@ use crate::{
 
 #[derive(clap::Args, Debug)]
 pub struct Options {
-    /// Let the random-program fuzzers run longer (sets TAPER_FULL=1)
+    /// Let the random-program fuzzers run longer, and all of PyTorch's open set run on the GPU (sets TAPER_FULL=1)
     #[arg(long)]
     full: bool,
 }

@@ -7,7 +7,7 @@ use super::{Mat, Routine, part, sizes, square};
 use crate::autograd;
 use crate::autograd::Ctx;
 use crate::error::Result;
-use crate::ops::Grads;
+use crate::ops::{Grads, Saves};
 use crate::tensor::Tensor;
 
 /// A row is the eigenvalues, ascending, then the matrix whose columns are the eigenvectors.
@@ -43,15 +43,23 @@ impl Routine for Eigh {
         vectors.write(&mut row[n..]);
     }
 
+    fn saves(&self) -> Saves {
+        Saves { inputs: !self.vectors as u32, output: true }
+    }
+
     /// dA = V [diag(dL) + skew(Vᵀ dV) / (Lⱼ - Lᵢ)] Vᵀ with `skew(X) = (X - Xᵀ) / 2`; equal eigenvalues pass nothing to each
     /// other's vectors.
     fn backward(&self, ctx: &Ctx<'_>, dy: &Tensor) -> Option<Result<Grads>> {
         Some((|| {
             let (n, _) = sizes(&ctx.spec(0).shape);
             let rows = ctx.output()?;
-            let (l, v) = (part(rows, 0, &[n])?, part(rows, n, &[n, n])?);
+            let (l, mut v) = (part(rows, 0, &[n])?, part(rows, n, &[n, n])?);
             let dl = part(dy, 0, &[n])?;
             if !self.vectors {
+                // The gradient's own gradient is one of the vectors.
+                if autograd::is_enabled() {
+                    v = ctx.input(0)?.eigh(self.upper)?.1;
+                }
                 let da = v.mul(&dl.unsqueeze(-2)?)?.matmul(&v.mt()?)?;
                 return Ok(smallvec![Some(da)]);
             }

@@ -8,7 +8,7 @@ use super::{Mat, Routine, part, qr, sizes, svd2};
 use crate::autograd;
 use crate::autograd::Ctx;
 use crate::error::Result;
-use crate::ops::Grads;
+use crate::ops::{Grads, Saves};
 use crate::tensor::Tensor;
 
 /// A row is `U`, the singular values, descending, and `Vᵀ`: `[m, k]`, `[k]`, `[k, n]` with `k = min(m, n)`, or `U` and `Vᵀ` square
@@ -45,6 +45,10 @@ impl Routine for Svd {
         v.t().write(&mut row[at + k..]);
     }
 
+    fn saves(&self) -> Saves {
+        Saves { inputs: !self.vectors as u32, output: true }
+    }
+
     /// With `E_ij = S_j² - S_i²` and `skew(X) = X - Xᵀ`:
     /// dA = U [(skew(Uᵀ dU) / E) S + S (skew(Vᵀ dV) / E) + diag(dS)] Vᵀ, and what of dU S⁻¹ Vᵀ and U S⁻¹ dVᵀ lies outside of
     /// the spaces `U` and `V` span. Equal singular values pass nothing to each other's vectors.
@@ -63,6 +67,9 @@ impl Routine for Svd {
             let ((u, s, vh), (du, ds, dvh)) = (parts(rows)?, parts(dy)?);
             let mut inner = ds.diag_embed(0, -2, -1)?;
             if !self.vectors {
+                // The gradient's own gradient is one of the vectors.
+                let again = if autograd::is_enabled() { Some(ctx.input(0)?.svd(false)?) } else { None };
+                let (u, vh) = again.map_or((u, vh), |(u, _, vh)| (u, vh));
                 let da = u.mul(&ds.unsqueeze(-2)?)?.matmul(&vh)?;
                 return Ok(smallvec![Some(da)]);
             }

@@ -2,7 +2,7 @@
 //! Names are PyTorch's, capitals included: they are what calls name.
 #![allow(non_snake_case)]
 
-use super::convert::{FromValue, Value};
+use super::convert::{FromValue, Over, Value};
 use super::rows;
 use crate::device::Device;
 use crate::dtype::DType;
@@ -60,6 +60,17 @@ fn svd_old(input: &Tensor, some: bool, compute_uv: bool) -> Result<Vec<Tensor>> 
         return list([u, s, vh.mt()?]);
     }
     list([u.zeros_like()?, input.svdvals()?, vh.mt()?.zeros_like()?])
+}
+
+/// A norm of vectors or of matrices, by how many dimensions it is over.
+fn norm(input: &Tensor, ord: Option<MatrixNorm>, dim: Over, keepdim: bool) -> Result<Tensor> {
+    let Some(ord) = ord else { return input.norm(2.0, dim, keepdim) };
+    let dims = dim.0.unwrap_or_else(|| (0..input.rank() as isize).collect());
+    match (dims[..].try_into(), ord) {
+        (Ok(pair), _) => input.matrix_norm(ord, pair, keepdim),
+        (Err(_), MatrixNorm::Order(p)) if dims.len() == 1 => input.norm(p, &dims[..], keepdim),
+        _ => Err(Error::argument("linalg.norm", format!("there is no such norm over {} dimensions", dims.len()))),
+    }
 }
 
 rows! {
@@ -163,6 +174,8 @@ rows! {
     "matrix_power"(input: Tensor, n: i64) input.matrix_power(n);
     "linalg.matrix_sqrth"(input: Tensor, UPLO: String = "L".into()) input.matrix_sqrth(upper(&UPLO)?);
     "linalg.polar"(A: Tensor) A.polar();
+    "linalg.norm"(input: Tensor, ord: Option<MatrixNorm> = None, dim: Over, keepdim: bool = false, dtype: Option<DType>)
+        norm(&cast(input, dtype)?, ord, dim, keepdim);
     "linalg.matrix_norm"(input: Tensor, ord: MatrixNorm = MatrixNorm::Frobenius, dim: Pair = Pair([-2, -1]), keepdim: bool = false, dtype: Option<DType>)
         cast(input, dtype)?.matrix_norm(ord, dim.0, keepdim);
     "norm"(input: Tensor, p: MatrixNorm, dim: Pair = Pair([-2, -1]), keepdim: bool = false, dtype: Option<DType>) cast(input, dtype)?.matrix_norm(p, dim.0, keepdim);

@@ -47,6 +47,8 @@ use crate::error::{Error, Result};
 pub struct Operator {
     pub name: &'static str,
     pub params: &'static [Param],
+    /// What it calls, as it is written in its table.
+    pub body: &'static str,
     prepare: fn(&mut Given<'_>) -> Result<Ready>,
 }
 
@@ -196,6 +198,7 @@ macro_rules! row {
                     variadic: <$type as super::FromValue>::VARIADIC,
                 }
             ),*],
+            body: stringify!($body),
             prepare: |_given| {
                 $(let $param: $type = _given.take(stringify!($param), || super::row!(@default $($default)?))?;)*
                 Ok(Box::new(move || Ok(super::IntoValue::into_value((move || -> crate::error::Result<_> { $body })()?))))
