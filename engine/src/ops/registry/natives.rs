@@ -63,7 +63,7 @@ fn group_norm(
     if groups == 0 || c % groups != 0 || elements != Some(x.numel()) {
         return Err(Error::argument(OP, format!("{:?} is not {n} times {c} times {inner} in {groups} groups", x.shape())));
     }
-    for t in [w, b].into_iter().flatten().filter(|t| t.shape() != [c]) {
+    if let Some(t) = [w, b].into_iter().flatten().find(|t| t.shape() != [c]) {
         return Err(Error::argument(OP, format!("weight and bias have one element for each of {c} channels, not {:?}", t.shape())));
     }
     let rows = x.reshape([n, groups, c / groups * inner])?;
