@@ -48,8 +48,8 @@ pub use runtime::{Adapter, Limits};
 pub use shape::Shape;
 pub use taper_macros::Module;
 pub use tensor::{
-    BagMode, Dims, EmbeddingBag, GridMode, GridPadding, IndexArg, Interpolation, InterpolationMode, IntoIndex, IntoTensorData, LeastSquares, MatrixNorm,
-    Operand,    Signed, Sizes, Slice, Spacing, Tensor, TensorOptions, manual_seed, rng_state, set_rng_state,
+    BagMode, Dims, EmbeddingBag, GridMode, GridPadding, IndexArg, Interpolation, InterpolationMode, IntoIndex, IntoTensorData,
+    LeastSquares, MatrixNorm, Operand, Signed, Sizes, Slice, Spacing, Tensor, TensorOptions, manual_seed, rng_state, set_rng_state,
 };
 
 /// What a program usually needs: `use taper::prelude::*;`.
