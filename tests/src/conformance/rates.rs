@@ -72,6 +72,11 @@ impl Rates {
         text
     }
 
+    /// Whether anything was recorded of the device.
+    pub fn knows(&self, device: &str) -> bool {
+        self.0.contains_key(device)
+    }
+
     /// Every total of the report that passes at a lower rate than recorded, in words.
     pub fn fallen(&self, device: &str, report: &Report) -> Vec<String> {
         let none = BTreeMap::new();

@@ -45,8 +45,8 @@ const TIERS: [(&str, &str); 4] = [
 ];
 
 /// The whole file.
-pub fn write(cpu: &Recorded, gpu: &Recorded) -> String {
-    let on_gpu: BTreeMap<_, _> = gpu.operators().map(|n| ((n.tier.as_deref(), n.name.as_str()), n)).collect();
+pub fn write(cpu: &Recorded, gpu: Option<&Recorded>) -> String {
+    let on_gpu: BTreeMap<_, _> = gpu.into_iter().flat_map(Recorded::operators).map(|n| ((n.tier.as_deref(), n.name.as_str()), n)).collect();
     let mut text = "# Operators\n\n\
         What of PyTorch's operators Taper has. A cell `passed/counted` says how many recorded calls of PyTorch's open set give the same \
         result, gradients included, on that device; a call that the device cannot have by policy (`f64` on a GPU) does not count. \
@@ -90,16 +90,20 @@ fn taper_name(n: &Name) -> String {
     }
     let Some(call) = n.call.as_deref() else { return String::new() };
     let own = call.rsplit('.').next().unwrap_or(call);
-    let bodies = registry::overloads(call).iter().map(|op| op.body);
-    let named = |name: &str, body: &str| body.contains(&format!(".{name}(")) || body.contains(&format!("::{name}("));
+    // As rustfmt would write it: macros put blanks between what they paste.
+    let bodies = registry::overloads(call).iter().map(|op| op.body.replace(". ", ".").replace(" .", ".").replace(" (", "("));
+    let named = |name: &str, body: &str| {
+        let starts = |at: usize| !body[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        body.match_indices(&format!("{name}(")).any(|(at, _)| starts(at))
+    };
     // In the registry an operator is one expression over methods: mostly one of the same name.
     let mut method = None;
     for body in bodies {
-        if named(own, body) {
+        if named(own, &body) {
             method = Some(own.to_string());
             break;
         }
-        method = method.or_else(|| first_method(body));
+        method = method.or_else(|| first_method(&body));
     }
     method.map_or_else(|| format!("`registry: {call}`"), |m| format!("`{m}`"))
 }
@@ -107,6 +111,7 @@ fn taper_name(n: &Name) -> String {
 /// `matmul` of `other.matmul(&input)`.
 fn first_method(body: &str) -> Option<String> {
     let plain = [
+        "rev",
         "map",
         "map_or",
         "as_ref",
