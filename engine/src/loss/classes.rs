@@ -120,7 +120,7 @@ impl Rows {
         }
         let classes = shape[dim];
         let seen = target.value()?.node.range;
-        check(op, target, seen, classes, ignore)?;
+        check(op, target, seen, classes, Some(ignore))?;
         let mut column: Shape = Shape::from_elem(1, shape.len() - dim);
         column[0] = classes;
         let dtype = accumulated(logits.dtype());
@@ -193,8 +193,8 @@ impl Rows {
 }
 
 /// Uploaded targets whose values are known to leave the classes: which one does is looked up only then.
-fn check(op: &'static str, target: &Tensor, seen: Option<(i64, i64)>, classes: usize, ignore: i64) -> Result<()> {
-    let inside = |t: i64| t == ignore || usize::try_from(t).is_ok_and(|t| t < classes);
+pub(super) fn check(op: &'static str, target: &Tensor, seen: Option<(i64, i64)>, classes: usize, ignore: Option<i64>) -> Result<()> {
+    let inside = |t: i64| Some(t) == ignore || usize::try_from(t).is_ok_and(|t| t < classes);
     let Some((low, high)) = seen else { return Ok(()) };
     if inside(low) && inside(high) || target.numel() == 0 {
         return Ok(());

@@ -3,7 +3,12 @@
 //! Predictions and targets have the same shape; another one is an error (PyTorch broadcasts, with a warning).
 
 mod classes;
+mod ctc;
 mod elementwise;
+mod likelihood;
+mod linear;
+mod margin;
+mod pairs;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +17,18 @@ use std::str::FromStr;
 pub use classes::{CrossEntropy, cross_entropy, cross_entropy_with, nll_loss};
 pub use elementwise::{binary_cross_entropy, binary_cross_entropy_with_logits, huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss};
 
+pub use ctc::{Ctc, ctc_loss};
+pub use likelihood::{Poisson, gaussian_nll_loss, poisson_nll_loss};
+pub use linear::linear_cross_entropy;
+pub use margin::{
+    hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, multilabel_margin_loss, multilabel_soft_margin_loss, soft_margin_loss,
+};
+pub(crate) use pairs::p_distance;
+pub use pairs::{Triplet, cosine_embedding_loss, triplet_margin_loss, triplet_margin_with_distance_loss};
+
+use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::ops::accumulated;
 use crate::tensor::Tensor;
 
 /// What becomes of the losses of the single elements.
@@ -59,4 +75,23 @@ fn same_shape(op: &'static str, what: &str, t: &Tensor, input: &Tensor) -> Resul
         return Ok(());
     }
     Err(Error::argument(op, format!("the {what} is {:?}, the input {:?}", t.shape(), input.shape())))
+}
+
+/// Only [`kl_div`] knows a mean over the batch; an error before anything is computed.
+fn expect_reduction(op: &'static str, reduction: Reduction) -> Result<()> {
+    if reduction == Reduction::BatchMean { Err(Error::argument(op, "batchmean is for kl_div")) } else { Ok(()) }
+}
+
+/// What losses are computed in: `f32` for integers, `f16` and `bf16`.
+#[track_caller]
+fn wide(t: &Tensor) -> Result<Tensor> {
+    t.to_dtype(if t.dtype().is_float() { accumulated(t.dtype()) } else { DType::F32 })
+}
+
+/// The losses reduced, and rounded once to the type the operands have together.
+#[track_caller]
+fn finished(op: &'static str, losses: Tensor, reduction: Reduction, operands: &[&Tensor]) -> Result<Tensor> {
+    let types = operands.iter().map(|t| t.dtype()).filter(|d| d.is_float());
+    let dtype = types.reduce(|a, b| a.promote(b).unwrap_or(a)).unwrap_or(DType::F32);
+    reduced(op, losses, reduction)?.to_dtype(dtype)
 }

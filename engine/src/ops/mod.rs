@@ -10,6 +10,7 @@ mod cast;
 mod compare;
 mod conv;
 mod decompose;
+mod ctc;
 mod elementwise;
 mod fastmath;
 mod gather;
@@ -37,6 +38,7 @@ pub(crate) use cast::*;
 pub(crate) use compare::*;
 pub(crate) use conv::*;
 pub(crate) use decompose::*;
+pub(crate) use ctc::*;
 #[cfg(test)]
 pub(crate) use elementwise::Elementwise;
 pub(crate) use elementwise::Function;

@@ -23,6 +23,7 @@ mod decompose;
 mod index;
 mod inplace;
 mod linalg;
+mod losses;
 mod math;
 mod natives;
 mod nn;
@@ -92,6 +93,7 @@ pub fn operators() -> impl Iterator<Item = &'static Operator> {
         nn::ROWS,
         inplace::ROWS,
         products::ROWS,
+        losses::ROWS,
         special::ROWS,
         spatial::ROWS,
         decompose::ROWS,
