@@ -151,6 +151,21 @@ where
     }
 }
 
+/// The gradients of `f(inputs)` as differentiable tensors: what a rule with saved values returns where its gradient is differentiated
+/// in turn. `f` gets tensors that only it has seen, so that nothing the inputs have to do with each other counts twice.
+pub(crate) fn derive_again(inputs: &[&Tensor], dy: &Tensor, f: impl FnOnce(&[Tensor]) -> Result<Tensor>) -> Result<Grads> {
+    let fresh = |t: &&Tensor| -> Result<Tensor> {
+        let own = Tensor::from_value(t.value()?, Edge::None);
+        record_with(&own, "again", &[t], |dy, _| Ok(smallvec::smallvec![Some(dy.clone())]));
+        Ok(own)
+    };
+    let fresh = inputs.iter().map(fresh).collect::<Result<Vec<_>>>()?;
+    let out = f(&fresh)?;
+    let wanted: Vec<&Tensor> = fresh.iter().filter(|t| t.edge().is_some()).collect();
+    let mut found = grad(&[&out], &wanted, &[Some(dy)], true, true)?.into_iter();
+    Ok(fresh.iter().map(|t| if t.edge().is_some() { found.next().flatten() } else { None }).collect())
+}
+
 fn wanted_edges(out: &Tensor, inputs: &[&Tensor]) -> Option<SmallVec<[Edge; 3]>> {
     if !is_enabled() || !out.dtype().is_float() {
         return None;

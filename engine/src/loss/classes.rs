@@ -60,6 +60,9 @@ pub fn cross_entropy_with(logits: &Tensor, target: &Tensor, weight: Option<&Tens
     if !logits.dtype().is_float() {
         return Err(Error::dtype(op, format!("needs floats, not {}", logits.dtype())));
     }
+    if target.dtype().is_float() && options.ignore_index >= 0 {
+        return Err(Error::argument(op, "ignore_index is for classes, the target holds probabilities"));
+    }
     // In f32 for f16 and bf16, rounded once at the end.
     let loss = if target.dtype().is_float() {
         probabilities(&logits.to_dtype(accumulated(logits.dtype()))?, target, weight, options)?
@@ -127,6 +130,9 @@ impl Rows {
         let weight = match weight {
             Some(w) if w.shape() != [classes] => {
                 return Err(Error::argument(op, format!("a weight of {:?} does not fit {classes} classes", w.shape())));
+            }
+            Some(w) if w.dtype() != logits.dtype() => {
+                return Err(Error::dtype(op, format!("the classes' weights are {}, the input {}", w.dtype(), logits.dtype())));
             }
             Some(w) => Some(w.detach()?.to_dtype(dtype)?.reshape(&column[..])?),
             None => None,

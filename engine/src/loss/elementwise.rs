@@ -6,6 +6,7 @@ use super::{Reduction, reduced, same_shape};
 use crate::autograd;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::ops::ExpectProbabilities;
 use crate::tensor::Tensor;
 
 /// The squared difference.
@@ -74,7 +75,7 @@ pub fn huber_loss(input: &Tensor, target: &Tensor, delta: f64, reduction: Reduct
 /// [`binary_cross_entropy_with_logits`] is the stable way from scores.
 ///
 /// # Errors
-/// Shapes that differ; integers.
+/// Shapes that differ; integers. On the CPU the next read reports values outside 0 to 1.
 #[track_caller]
 pub fn binary_cross_entropy(input: &Tensor, target: &Tensor, weight: Option<&Tensor>, reduction: Reduction) -> Result<Tensor> {
     let op = "binary_cross_entropy";
@@ -84,7 +85,13 @@ pub fn binary_cross_entropy(input: &Tensor, target: &Tensor, weight: Option<&Ten
     let losses = autograd::no_grad(|| -> Result<Tensor> {
         let (yes, no) = logs(input)?;
         // no + t (yes - no)
-        yes.sub(&no)?.mul(target)?.add(&no)?.neg()
+        let losses = yes.sub(&no)?.mul(target)?.add(&no)?.neg()?;
+        // Zero, or an error: on the CPU, where looking at the values is free to fail.
+        if input.device().is_cpu() {
+            losses.add(&Tensor::apply(ExpectProbabilities, &[input])?.to_dtype(losses.dtype())?)
+        } else {
+            Ok(losses)
+        }
     })?;
     let (x, t) = (input.snapshot()?, target.snapshot()?);
     autograd::record_with(&losses, op, &[input, target], move |dy, needs| {

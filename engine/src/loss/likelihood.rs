@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 /// `(log var + (input - target)^2 / var) / 2`: of a normal distribution with mean `input` and variance `var`, which counts as
 /// `eps` at least (its gradient is passed on as if it were not). `full` adds the constant `log(2 pi) / 2`.
 ///
-/// `var` has the input's shape, or that without the last dimension or with a last dimension of 1; `target` broadcasts to the input.
+/// `var` has the input's shape, perhaps with sizes of 1 that repeat, or that without the last dimension; `target` broadcasts to the input.
 /// Like `torch.nn.functional.gaussian_nll_loss`, but a negative variance counts as `eps`: nothing is read back to look for one.
 ///
 /// # Errors
@@ -24,7 +24,8 @@ pub fn gaussian_nll_loss(input: &Tensor, target: &Tensor, var: &Tensor, full: bo
     }
     let shape = input.shape();
     let outer = &shape[..shape.len().saturating_sub(1)];
-    let var = if var.shape() == shape || (var.shape().split_last() == Some((&1, outer)) && !shape.is_empty()) {
+    let repeats = var.rank() == shape.len() && var.shape().iter().zip(shape).all(|(&v, &x)| v == x || v == 1);
+    let var = if repeats {
         var.clone()
     } else if var.shape() == outer {
         var.unsqueeze(-1)?

@@ -2,7 +2,9 @@
 //!
 //! Predictions and targets have the same shape; another one is an error (PyTorch broadcasts, with a warning).
 
+mod beyond;
 mod classes;
+mod contrastive;
 mod ctc;
 mod elementwise;
 mod likelihood;
@@ -17,6 +19,10 @@ use std::str::FromStr;
 pub use classes::{CrossEntropy, cross_entropy, cross_entropy_with, nll_loss};
 pub use elementwise::{binary_cross_entropy, binary_cross_entropy_with_logits, huber_loss, kl_div, l1_loss, mse_loss, smooth_l1_loss};
 
+pub use beyond::{
+    UncertaintyWeighting, dice_loss, distillation_loss, focal_loss, gradient_penalty, log_cosh_loss, quantile_loss, sigmoid_focal_loss,
+};
+pub use contrastive::{Mining, contrastive_loss, info_nce_loss, mined_triplet_loss, supervised_contrastive_loss};
 pub use ctc::{Ctc, ctc_loss};
 pub use likelihood::{Poisson, gaussian_nll_loss, poisson_nll_loss};
 pub use linear::linear_cross_entropy;

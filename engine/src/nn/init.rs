@@ -9,6 +9,9 @@ use crate::tensor::{Tensor, TensorOptions};
 
 use super::param::Param;
 
+mod inplace;
+pub use inplace::*;
+
 /// Which fan keeps its variance in [`kaiming_uniform`] and [`kaiming_normal`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fan {

@@ -14,6 +14,8 @@ use super::{Buffer, Param, Training, init};
 pub type BatchNorm1d = BatchNorm<1>;
 /// For `[N, C, H, W]`.
 pub type BatchNorm2d = BatchNorm<2>;
+/// For `[N, C, D, H, W]`.
+pub type BatchNorm3d = BatchNorm<3>;
 
 /// Makes every channel's mean 0 and variance 1 over the batch, then scales and shifts it.
 ///
@@ -39,6 +41,7 @@ pub struct BatchNormBuilder<const D: usize> {
     eps: f64,
     momentum: Option<f64>,
     affine: bool,
+    bias: bool,
     track: bool,
 }
 
@@ -50,7 +53,7 @@ impl<const D: usize> BatchNorm<D> {
     }
 
     pub fn builder(channels: usize) -> BatchNormBuilder<D> {
-        BatchNormBuilder { channels, eps: 1e-5, momentum: Some(0.1), affine: true, track: true }
+        BatchNormBuilder { channels, eps: 1e-5, momentum: Some(0.1), affine: true, bias: true, track: true }
     }
 
     /// # Errors
@@ -58,7 +61,7 @@ impl<const D: usize> BatchNorm<D> {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let ranks = if D == 1 { 2..=3 } else { D + 2..=D + 2 };
         if !ranks.contains(&x.rank()) || x.shape().get(1) != Some(&self.channels) {
-            let wanted = if D == 1 { "[N, C] or [N, C, L]" } else { "[N, C, H, W]" };
+            let wanted = ["[N, C] or [N, C, L]", "[N, C, H, W]", "[N, C, D, H, W]"].get(D.wrapping_sub(1)).unwrap_or(&"[N, C, ..]");
             return Err(Error::argument(
                 "batch_norm",
                 format!("expects {wanted} with C = {}, the input is {:?}", self.channels, x.shape()),
@@ -110,6 +113,12 @@ impl<const D: usize> BatchNormBuilder<D> {
         self
     }
 
+    /// With a learned shift, if [`affine`](Self::affine).
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
     /// Without running statistics (`false`), evaluation uses the batch's own.
     pub fn track_running_stats(mut self, track: bool) -> Self {
         self.track = track;
@@ -120,14 +129,14 @@ impl<const D: usize> BatchNormBuilder<D> {
     /// The device lacks the type or the memory.
     pub fn build(self, options: impl Into<TensorOptions>) -> Result<BatchNorm<D>> {
         let (options, shape) = (options.into(), [self.channels]);
-        let param = |value| if self.affine { init::constant(&shape, value, &options).map(Some) } else { Ok(None) };
+        let param = |value, wanted: bool| if wanted { init::constant(&shape, value, &options).map(Some) } else { Ok(None) };
         let buffer = |value: f64| -> Result<Option<Buffer>> {
             if self.track { Ok(Some(Buffer::new(Tensor::full(shape, value, options.clone())?))) } else { Ok(None) }
         };
         let count = || Ok(Buffer::new(Tensor::zeros([], (DType::I64, &options.device))?));
         Ok(BatchNorm {
-            weight: param(1.0)?,
-            bias: param(0.0)?,
+            weight: param(1.0, self.affine)?,
+            bias: param(0.0, self.affine && self.bias)?,
             running_mean: buffer(0.0)?,
             running_var: buffer(1.0)?,
             num_batches_tracked: self.track.then(count).transpose()?,
@@ -215,23 +224,7 @@ impl RMSNorm {
     /// # Errors
     /// The input's last dimensions are others.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if !x.shape().ends_with(&self.normalized) || self.normalized.is_empty() {
-            let wanted = &self.normalized;
-            return Err(Error::argument("rms_norm", format!("expects the last dimensions {wanted:?}, the input is {:?}", x.shape())));
-        }
-        let dims: Vec<isize> = (1..=self.normalized.len() as isize).map(|d| -d).collect();
-        let eps = self.eps.unwrap_or(match x.dtype() {
-            DType::F64 => f64::EPSILON,
-            DType::F16 => 9.765625e-4,
-            DType::BF16 => 7.8125e-3,
-            _ => f32::EPSILON as f64,
-        });
-        let wide = if x.dtype().size() < 4 { x.to_dtype(DType::F32)? } else { x.clone() };
-        let y = wide.mul(wide.square()?.mean_keepdim(&dims[..])?.add(eps)?.rsqrt()?)?.to_dtype(x.dtype())?;
-        match &self.weight {
-            Some(w) => y.mul(&**w),
-            None => Ok(y),
-        }
+        x.rms_norm(&self.normalized, self.weight.as_deref(), self.eps)
     }
 }
 
@@ -263,6 +256,12 @@ impl GroupNorm {
         self
     }
 
+    /// The same without a learned shift.
+    pub fn no_bias(mut self) -> GroupNorm {
+        self.bias = None;
+        self
+    }
+
     pub fn eps(mut self, eps: f64) -> GroupNorm {
         self.eps = eps;
         self
@@ -280,4 +279,4 @@ impl GroupNorm {
     }
 }
 
-layers!(BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm, GroupNorm);
+layers!(BatchNorm<const D>, LayerNorm, RMSNorm, GroupNorm);

@@ -25,6 +25,11 @@ impl Param {
         Ok(Param(leaf))
     }
 
+    /// A tensor in a parameter's place: gradients go through it to wherever it came from.
+    pub(crate) fn borrowed(tensor: Tensor) -> Param {
+        Param(tensor)
+    }
+
     /// Gives the parameter another value (same shape; converted to its type and device). Outside the autograd
     /// graph, as `param.data.copy_(value)`.
     ///

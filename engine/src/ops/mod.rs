@@ -12,6 +12,7 @@ mod conv;
 mod decompose;
 mod ctc;
 mod elementwise;
+mod expect;
 mod fastmath;
 mod gather;
 mod lift;
@@ -42,6 +43,7 @@ pub(crate) use ctc::*;
 #[cfg(test)]
 pub(crate) use elementwise::Elementwise;
 pub(crate) use elementwise::Function;
+pub(crate) use expect::*;
 pub(crate) use gather::*;
 pub(crate) use lift::*;
 pub(crate) use matmul::*;

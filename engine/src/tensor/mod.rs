@@ -1,5 +1,6 @@
 //! The handle people hold.
 
+mod activation;
 mod convert;
 mod create;
 mod dims;
@@ -8,6 +9,7 @@ mod distance;
 mod frequency;
 mod index;
 mod inplace;
+mod instance;
 mod join;
 mod linalg;
 mod math;

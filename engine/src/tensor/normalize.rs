@@ -232,7 +232,7 @@ impl Tensor {
     }
 
     /// The shape a parameter of one number a channel broadcasts with.
-    fn channel_shape(&self, op: &'static str, w: Option<&Tensor>, b: Option<&Tensor>) -> Result<Shape> {
+    pub(super) fn channel_shape(&self, op: &'static str, w: Option<&Tensor>, b: Option<&Tensor>) -> Result<Shape> {
         if self.rank() < 2 {
             return Err(Error::argument(op, format!("{:?} has no channels", self.shape())));
         }
@@ -302,8 +302,10 @@ impl Tensor {
                         let along = unit.mul(&dw.mul(1.0 / n as f64)?)?;
                         grads[0] = Some(dy.sub(&db.mul(1.0 / n as f64)?)?.sub(&along)?.mul(&scale.mul(w)?)?);
                     }
-                    grads[1] = needs[1].then_some(dw);
-                    grads[2] = needs[2].then_some(db);
+                    // A row may be less than what shares a parameter: a channel of one example.
+                    let shared = |sum: &Tensor, shape: &Option<Shape>| shape.as_ref().map(|s| sum.sum_to(s)).transpose();
+                    grads[1] = if needs[1] { shared(&dw, &w_shape)? } else { None };
+                    grads[2] = if needs[2] { shared(&db, &b_shape)? } else { None };
                     return Ok(grads);
                 }
                 // dx = scale (g - mean(g) - unit mean(g unit)), where g = dy w

@@ -70,6 +70,9 @@ impl<'a> Maker<'a> {
                 if let Some(key) = o.get("tensor").and_then(Json::as_str) {
                     return self.argument(key, v).map(Value::Tensor);
                 }
+                if let Some(name) = o.get("module").or(o.get("function")).and_then(Json::as_str) {
+                    return self.named(name, o);
+                }
                 let (kind, inner) = o.iter().find(|(k, _)| *k != "names").ok_or_else(|| Outcome::failed("an empty value"))?;
                 match kind.as_str() {
                     "tuple" => Value::List(self.list(inner)?),
@@ -93,6 +96,17 @@ impl<'a> Maker<'a> {
                 }
             }
         })
+    }
+
+    /// A module or a function as an argument: its name, or for a module with arguments `[name, args, [[key, value], ..]]`.
+    fn named(&mut self, name: &str, o: &serde_json::Map<String, Json>) -> Step<Value> {
+        let args = o.get("args").map(|args| self.list(args)).transpose()?.unwrap_or_default();
+        let mut kwargs = Vec::new();
+        for (key, v) in o.get("kwargs").and_then(Json::as_object).into_iter().flatten() {
+            kwargs.push(Value::List(vec![Value::Str(key.clone()), self.value(v)?]));
+        }
+        let name = Value::Str(name.into());
+        Ok(if args.is_empty() && kwargs.is_empty() { name } else { Value::List(vec![name, Value::List(args), Value::List(kwargs)]) })
     }
 
     fn argument(&mut self, key: &str, v: &Json) -> Step<Tensor> {

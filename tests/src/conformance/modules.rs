@@ -5,7 +5,9 @@ mod arguments;
 mod basic;
 mod loss;
 mod norm;
+mod sequence;
 mod spatial;
+mod transformer;
 
 use std::collections::HashMap;
 
@@ -61,11 +63,17 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     }
     let cotangents = grad["outputs"].as_array().into_iter().flatten().filter_map(|o| o["cotangent"].as_str());
     let cotangents = cotangents.map(|key| maker.tensor(key)).collect::<Step<Vec<Tensor>>>()?;
-    let outputs = match result {
-        Value::List(list) => list.iter().filter_map(|v| v.tensor().ok().cloned()).collect(),
-        one => vec![one.tensor()?.clone()],
-    };
+    let outputs = tensors(&result);
     compare_gradients(&outputs, &cotangents, &wanted, &maker, Tolerance::of(grad), |i| format!("gradient of {}", names[i]))
+}
+
+/// The tensors of a result, in order, however they are nested.
+fn tensors(v: &Value) -> Vec<Tensor> {
+    match v {
+        Value::Tensor(t) => vec![t.clone()],
+        Value::List(list) => list.iter().flat_map(tensors).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Gives a module its recorded parameters and buffers.
@@ -215,7 +223,8 @@ impl Built {
 
 /// Constructs a module by PyTorch's name and arguments.
 pub fn build(name: &str, constructor: &Json, maker: &mut Maker<'_>) -> Step<Built> {
-    let classes = [basic::CLASSES, activation::CLASSES, norm::CLASSES, loss::CLASSES, spatial::CLASSES];
+    let classes =
+        [basic::CLASSES, activation::CLASSES, norm::CLASSES, loss::CLASSES, sequence::CLASSES, transformer::CLASSES, spatial::CLASSES];
     let Some(class) = name.strip_prefix("nn.").and_then(|name| classes.into_iter().flatten().find(|c| c.name == name)) else {
         return Err(Outcome::Missing(name.into()));
     };

@@ -26,6 +26,7 @@ mod linalg;
 mod losses;
 mod math;
 mod natives;
+mod network;
 mod nn;
 mod products;
 mod reduce;
@@ -94,6 +95,7 @@ pub fn operators() -> impl Iterator<Item = &'static Operator> {
         inplace::ROWS,
         products::ROWS,
         losses::ROWS,
+        network::ROWS,
         special::ROWS,
         spatial::ROWS,
         decompose::ROWS,

@@ -94,6 +94,7 @@ impl Arguments<'_> {
             "mean" => Reduction::Mean,
             "sum" => Reduction::Sum,
             "none" => Reduction::None,
+            "batchmean" => Reduction::BatchMean,
             other => return Err(Outcome::failed(format!("reduction: '{other}'"))),
         })
     }

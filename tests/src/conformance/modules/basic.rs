@@ -2,7 +2,7 @@
 
 use taper::nn;
 
-use super::classes;
+use super::{Built, classes};
 
 classes! {
     Identity() |_a| nn::Identity;
@@ -17,5 +17,18 @@ classes! {
             None => nn::Embedding::new(n, d, a.options()?)?,
             Some(_) => nn::Embedding::with_padding(n, d, a.size("padding_idx")?, a.options()?)?,
         }
+    };
+    Bilinear(in1_features, in2_features, out_features, bias) |a| {
+        let (i, j, o) = (a.size("in1_features")?, a.size("in2_features")?, a.size("out_features")?);
+        let layer = nn::Bilinear::new(i, j, o, a.flag("bias", true)?, a.options()?)?;
+        Built::with(layer, |l, i| Ok(l.forward(i.needed(0, "input1")?, i.needed(1, "input2")?)?.into()))
+    };
+    CosineSimilarity(dim, eps) |a| {
+        let layer = nn::CosineSimilarity::new(a.int("dim", 1)? as isize, a.float("eps", 1e-8)?);
+        Built::with(layer, |l, i| Ok(l.forward(i.needed(0, "x1")?, i.needed(1, "x2")?)?.into()))
+    };
+    PairwiseDistance(p, eps, keepdim) |a| {
+        let layer = nn::PairwiseDistance::new(a.float("p", 2.0)?, a.float("eps", 1e-6)?, a.flag("keepdim", false)?);
+        Built::with(layer, |l, i| Ok(l.forward(i.needed(0, "x1")?, i.needed(1, "x2")?)?.into()))
     };
 }
