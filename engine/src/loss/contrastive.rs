@@ -121,7 +121,7 @@ pub fn contrastive_loss(a: &Tensor, b: &Tensor, y: &Tensor, margin: f64, reducti
     if a.rank() != 2 || y.shape() != &a.shape()[..1] {
         return Err(Error::argument(op, format!("expects [N, D] and [N], not {:?} and {:?}", a.shape(), y.shape())));
     }
-    let d = super::p_distance(&wide(a)?, &wide(b)?, 2.0, 1e-6)?;
+    let d = wide(a)?.pairwise_distance(&wide(b)?, 2.0, 1e-6, false)?;
     let y = wide(y)?;
     let near = y.neg()?.add(1.0)?.mul(&d.square()?)?;
     let away = y.mul(&d.neg()?.add(margin)?.relu()?.square()?)?;

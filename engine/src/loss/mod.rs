@@ -29,7 +29,6 @@ pub use linear::linear_cross_entropy;
 pub use margin::{
     hinge_embedding_loss, margin_ranking_loss, multi_margin_loss, multilabel_margin_loss, multilabel_soft_margin_loss, soft_margin_loss,
 };
-pub(crate) use pairs::p_distance;
 pub use pairs::{Triplet, cosine_embedding_loss, triplet_margin_loss, triplet_margin_with_distance_loss};
 
 use crate::dtype::DType;

@@ -1,7 +1,6 @@
 //! Losses over pairs and triplets of embeddings.
 
 use super::{Reduction, expect_reduction, finished, same_shape, wide};
-use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -54,7 +53,7 @@ impl Default for Triplet {
 /// Shapes that differ; a margin that is not positive.
 #[track_caller]
 pub fn triplet_margin_loss(anchor: &Tensor, positive: &Tensor, negative: &Tensor, options: Triplet) -> Result<Tensor> {
-    let distance = |a: &Tensor, b: &Tensor| p_distance(a, b, options.p, options.eps);
+    let distance = |a: &Tensor, b: &Tensor| a.pairwise_distance(b, options.p, options.eps, false);
     triplet("triplet_margin_loss", [anchor, positive, negative], distance, options)
 }
 
@@ -95,12 +94,4 @@ fn triplet(
     }
     let losses = distance(&a, &p)?.sub(&away)?.add(margin)?.clamp(0.0, None)?;
     finished(op, losses, reduction, &[anchor, positive, negative])
-}
-
-/// The p-norm of `a - b + eps` along the last dimension.
-#[track_caller]
-pub(crate) fn p_distance(a: &Tensor, b: &Tensor, p: f64, eps: f64) -> Result<Tensor> {
-    let d = a.sub(b)?.add(eps)?;
-    let d = if d.dtype().is_float() { d } else { d.to_dtype(DType::F32)? };
-    d.norm(p, -1, false)
 }

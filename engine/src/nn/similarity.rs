@@ -32,7 +32,7 @@ impl Bilinear {
     /// Features or leading dimensions that do not fit.
     #[track_caller]
     pub fn forward(&self, x1: &Tensor, x2: &Tensor) -> Result<Tensor> {
-        let &[out, in1, in2] = self.weight.shape() else { return Err(Error::argument("Bilinear", "the weight should be [out, in1, in2]")) };
+        let &[_, in1, in2] = self.weight.shape() else { return Err(Error::argument("Bilinear", "the weight should be [out, in1, in2]")) };
         let (Some((&last1, lead1)), Some((&last2, lead2))) = (x1.shape().split_last(), x2.shape().split_last()) else {
             return Err(Error::argument("Bilinear", "the inputs need features"));
         };
@@ -40,12 +40,7 @@ impl Bilinear {
             let why = format!("weight {:?} does not take {:?} and {:?}", self.weight.shape(), x1.shape(), x2.shape());
             return Err(Error::argument("Bilinear", why));
         }
-        let n: usize = lead1.iter().product();
-        let half = x2.reshape([n, in2])?.linear(&self.weight.reshape([out * in1, in2])?, None)?.reshape([n, out, in1])?;
-        let y = half.mul(&x1.reshape([n, 1, in1])?)?.sum(-1)?;
-        let shape: Vec<usize> = lead1.iter().copied().chain([out]).collect();
-        let y = y.reshape(&shape)?;
-        self.bias.as_ref().map_or(Ok(y.clone()), |b| y.add(&**b))
+        x1.bilinear(x2, &self.weight, self.bias.as_deref())
     }
 }
 
@@ -65,12 +60,7 @@ impl CosineSimilarity {
     /// Shapes that do not broadcast; `dim` out of range.
     #[track_caller]
     pub fn forward(&self, x1: &Tensor, x2: &Tensor) -> Result<Tensor> {
-        let shape = crate::shape::broadcast("CosineSimilarity", x1.shape(), x2.shape())?;
-        let unit = |x: &Tensor| -> Result<Tensor> {
-            let x = x.expand(&shape[..])?;
-            x.div(&x.norm(2.0, self.dim, true)?.clamp(self.eps, None)?)
-        };
-        unit(x1)?.mul(&unit(x2)?)?.sum(self.dim)
+        x1.cosine_similarity(x2, self.dim, self.eps)
     }
 }
 
@@ -97,8 +87,7 @@ impl PairwiseDistance {
     /// Shapes that do not broadcast.
     #[track_caller]
     pub fn forward(&self, x1: &Tensor, x2: &Tensor) -> Result<Tensor> {
-        let d = crate::loss::p_distance(x1, x2, self.p, self.eps)?;
-        if self.keepdim { d.unsqueeze(-1) } else { Ok(d) }
+        x1.pairwise_distance(x2, self.p, self.eps, self.keepdim)
     }
 }
 

@@ -61,7 +61,7 @@ rows! {
             return Err(Error::unsupported(op, format!("'{other}' is no distance this operator knows by name")));
         }
         let options = Triplet { margin, swap, reduction: reduction.parse()?, ..Triplet::default() };
-        loss::triplet_margin_with_distance_loss(&anchor, &positive, &negative, |a, b| loss::p_distance(a, b, 2.0, 1e-6), options)
+        loss::triplet_margin_with_distance_loss(&anchor, &positive, &negative, |a, b| a.pairwise_distance(b, 2.0, 1e-6, false), options)
     };
     "nn.functional.gaussian_nll_loss"(input: Tensor, target: Tensor, var: Tensor, full: bool = false, eps: f64 = 1e-6, reduction: String = "mean".into())
         loss::gaussian_nll_loss(&input, &target, &var, full, eps, reduction.parse()?);
