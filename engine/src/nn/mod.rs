@@ -36,11 +36,11 @@ pub mod derive;
 mod dropout;
 mod embedding;
 mod embedding_bag;
-pub mod init;
-mod lazy;
 mod gated;
 mod heads;
+pub mod init;
 mod instance;
+mod lazy;
 mod linear;
 mod loss;
 mod losses;
@@ -50,9 +50,9 @@ mod pad;
 mod param;
 mod parametrize;
 mod pool;
-mod resample;
 mod position;
 mod recurrent;
+mod resample;
 mod sequential;
 mod similarity;
 mod sizes;
@@ -62,6 +62,12 @@ mod transformer;
 #[cfg(test)]
 mod traps;
 
+pub use activation::{
+    CELU, ELU, GELU, GLU, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LeakyReLU, LogSigmoid, LogSoftmax, Mish, PReLU, RReLU,
+    ReLU, ReLU6, SELU, SiLU, Sigmoid, Softmax, Softmax2d, Softmin, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
+};
+pub use attention::{Masks, MultiheadAttention, MultiheadAttentionBuilder, Weights};
+pub use containers::{ModuleDict, ModuleList, Named, ParameterDict, ParameterList};
 pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvBuilder, PaddingMode};
 pub use conv::{ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, ConvTransposeBuilder};
 pub use conv::{LazyConv1d, LazyConv2d, LazyConv3d, LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d};
@@ -69,16 +75,10 @@ pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, Featur
 pub use dropout::{alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout};
 pub use embedding::Embedding;
 pub use embedding_bag::EmbeddingBag;
-pub use lazy::{Lazy, LazyLinear};
-pub use activation::{
-    CELU, ELU, GELU, GLU, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LeakyReLU, LogSigmoid, LogSoftmax, Mish, PReLU, RReLU,
-    ReLU, ReLU6, SELU, SiLU, Sigmoid, Softmax, Softmax2d, Softmin, Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
-};
-pub use attention::{Masks, MultiheadAttention, MultiheadAttentionBuilder, Weights};
-pub use containers::{ModuleDict, ModuleList, Named, ParameterDict, ParameterList};
 pub use gated::{GroupedQueryAttention, MixtureOfExperts, SwiGLU};
 pub use heads::{AdaptiveLogSoftmaxWithLoss, Cluster, LinearCrossEntropyLoss, Projection};
 pub use instance::{InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, InstanceNormBuilder};
+pub use lazy::{Lazy, LazyLinear};
 pub use linear::{Flatten, Linear};
 pub use loss::{CrossEntropyLoss, MSELoss};
 pub use losses::{
@@ -87,23 +87,23 @@ pub use losses::{
     SoftMarginLoss, TripletMarginLoss, TripletMarginWithDistanceLoss,
 };
 pub use module::{Field, Layer, LoadReport, Member, MemberMut, Module, StateDict};
+pub use norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNormBuilder, GroupNorm, LayerNorm, RMSNorm};
 pub use pad::{Amounts, CircularPad, ConstantPad, ReflectionPad, ReplicationPad, ZeroPad};
 pub use pad::{CircularPad1d, CircularPad2d, CircularPad3d, ConstantPad1d, ConstantPad2d, ConstantPad3d, ZeroPad1d, ZeroPad2d, ZeroPad3d};
 pub use pad::{ReflectionPad1d, ReflectionPad2d, ReflectionPad3d, ReplicationPad1d, ReplicationPad2d, ReplicationPad3d};
 pub use param::{Buffer, Param, Training};
+pub use parametrize::{SpectralNorm, WeightNorm};
 pub use pool::{AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d};
 pub use pool::{AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d};
 pub use pool::{AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, FractionalMaxPool, FractionalMaxPool2d, FractionalMaxPool3d};
 pub use pool::{LPPool, LPPool1d, LPPool2d, LPPool3d, MaxPool, MaxPool1d, MaxPool2d, MaxPool3d};
 pub use pool::{MaxUnpool, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d};
-pub use resample::{ChannelShuffle, Fold, LocalResponseNorm, PixelShuffle, PixelUnshuffle, Unflatten, Unfold, Upsample};
-pub use norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNormBuilder, GroupNorm, LayerNorm, RMSNorm};
-pub use parametrize::{SpectralNorm, WeightNorm};
 pub use position::{RelativePositionBias, RotaryEmbedding, alibi_bias, sinusoidal_positions, sliding_window_mask};
 pub use recurrent::{
     GRU, GRUBuilder, GRUCell, LSTM, LSTMBuilder, LSTMCell, Nonlinearity, PackedSequence, RNN, RNNBuilder, RNNCell, pack_padded_sequence,
     pack_sequence, pad_packed_sequence, pad_sequence,
 };
+pub use resample::{ChannelShuffle, Fold, LocalResponseNorm, PixelShuffle, PixelUnshuffle, Unflatten, Unfold, Upsample};
 pub use sequential::Sequential;
 pub use similarity::{Bilinear, CosineSimilarity, PairwiseDistance};
 pub use sizes::Sizes;
