@@ -166,7 +166,7 @@ impl<'a, T: Float> Sequence<'a, T> {
         let mut alpha = scratch("ctc_loss", self.steps * states, f64::NEG_INFINITY)?;
         for t in 0..self.steps {
             let (before, now) = alpha.split_at_mut(t * states);
-            for s in 0..states {
+            for (s, now) in now.iter_mut().enumerate().take(states) {
                 let ways = match before.get(t.wrapping_sub(1).wrapping_mul(states)..) {
                     Some(last) if t > 0 => {
                         let at = |back: usize| s.checked_sub(back).map_or(f64::NEG_INFINITY, |s| last[s]);
@@ -175,7 +175,7 @@ impl<'a, T: Float> Sequence<'a, T> {
                     _ if s < 2 => 0.0,
                     _ => f64::NEG_INFINITY,
                 };
-                now[s] = ways + self.log_p(t, self.class(s));
+                *now = ways + self.log_p(t, self.class(s));
             }
         }
         Ok(alpha)
@@ -222,7 +222,7 @@ fn gradients<T: Float>(blank: usize, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>)
         for t in (0..q.steps).rev() {
             std::mem::swap(&mut beta, &mut next);
             sums.fill(f64::NEG_INFINITY);
-            for s in 0..states {
+            for (s, beta) in beta.iter_mut().enumerate() {
                 let ways = if t + 1 == q.steps {
                     if s + 2 >= states { 0.0 } else { f64::NEG_INFINITY }
                 } else {
@@ -231,9 +231,9 @@ fn gradients<T: Float>(blank: usize, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>)
                     log_sum([at(s), at(s + 1), if skip { at(s + 2) } else { f64::NEG_INFINITY }])
                 };
                 let class = q.class(s);
-                beta[s] = ways + q.log_p(t, class);
+                *beta = ways + q.log_p(t, class);
                 // Both count this step's probability.
-                sums[class] = log_sum([sums[class], alpha[t * states + s] + beta[s], f64::NEG_INFINITY]);
+                sums[class] = log_sum([sums[class], alpha[t * states + s] + *beta, f64::NEG_INFINITY]);
             }
             for (c, (d, sum)) in dx[t * classes..][..classes].iter_mut().zip(&sums).enumerate() {
                 let log_p = q.log_p(t, c);

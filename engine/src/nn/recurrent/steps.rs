@@ -110,8 +110,7 @@ impl Weights {
         let part = |t: &Tensor, i: usize| t.narrow(1, i * n, n);
         if self.kind == Kind::Gru {
             let own = before.h.linear(&self.hh, self.biases.as_ref().map(|b| &b.1))?;
-            let [r, z, fresh] = self.gru(inputs, &own)?;
-            let _ = r;
+            let [_, z, fresh] = self.gru(inputs, &own)?;
             let h = before.h.sub(&fresh)?.mul(&z)?.add(&fresh)?;
             return Ok((State { h, c: None }, inputs.clone(), Some(own)));
         }
