@@ -5,7 +5,6 @@ use super::rows;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::nn::{Masks, MultiheadAttention, Weights};
-use crate::ops::accumulated;
 use crate::tensor::Tensor;
 
 /// The dimension PyTorch takes where none is given.
@@ -33,13 +32,6 @@ rows! {
         let _ = _stacklevel;
         let dim = dim.unwrap_or_else(|| implied(&input));
         converted(input, dtype)?.log_softmax(dim)
-    };
-    "native_layer_norm"(input: Tensor, normalized_shape: Vec<usize>, weight: Option<Tensor>, bias: Option<Tensor>, eps: f64) {
-        let y = input.layer_norm(&normalized_shape, weight.as_ref(), bias.as_ref(), eps)?;
-        let dims: Vec<isize> = (1..=normalized_shape.len() as isize).map(|d| -d).collect();
-        let wide = input.to_dtype(accumulated(input.dtype()))?;
-        let (mean, var) = (wide.mean_keepdim(&dims)?, wide.var_keepdim(&dims, 0.0)?);
-        Ok(vec![y, mean, var.add(eps)?.rsqrt()?])
     };
     "nn.functional.rrelu"(input: Tensor, lower: f64 = 1.0 / 8.0, upper: f64 = 1.0 / 3.0, training: bool = false, inplace: bool = false) {
         let _ = inplace;
