@@ -11,7 +11,7 @@ use super::bind::{Bindings, Block, Slot};
 use super::emit::{alias, define, loaded, needed, reg, rounded, stored, value};
 use super::fused::named;
 use super::shader::{Shader, aliases, check_limits, compose, file, grid};
-use super::split::{Split, split};
+use super::split::{LONGEST, Split, split};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::kernel::{Access, Fused, Instr, RegId, ValueId};
@@ -38,7 +38,7 @@ fn column_accesses(f: &Fused) -> impl Iterator<Item = &Access> {
     f.inputs.iter().chain(f.stores.iter().map(|s| &s.to)).filter(by_column)
 }
 
-fn shape(f: &Fused, adapter: &Adapter) -> Shape {
+fn shape(f: &Fused, chunks: Option<usize>, adapter: &Adapter) -> Shape {
     let (outer, rank) = (outer(f), f.dims.len());
     let vectors = |lanes: Lanes| column_accesses(f).filter(|a| matches!(pattern(a, &f.dims, lanes), Pattern::Vec | Pattern::Whole)).count();
     let along = |d: usize| (f.dims[d] % 4 == 0).then(|| (vectors(Lanes::Along(d)), Lanes::Along(d)));
@@ -53,7 +53,9 @@ fn shape(f: &Fused, adapter: &Adapter) -> Shape {
         Lanes::Along(d) => d >= outer,
         _ => outer == 0 || column_accesses(f).any(|a| a.strides[rank - 1] == 1),
     };
-    let (team, rows) = match (adapter.software, f.rows() == 1, inner_contiguous) {
+    // A lane must not go round its loops too often; sharing a row is the slower way out.
+    let long = f.cols() / chunks.unwrap_or(1) > LONGEST;
+    let (team, rows) = match (adapter.software, f.rows() == 1 || long, inner_contiguous) {
         // On a CPU a barrier costs more than it brings, unless there is only one row to share.
         (true, false, _) => (1, 8),
         (_, true, _) | (false, _, true) => (64, 1),
@@ -91,7 +93,7 @@ pub(super) fn rows(f: &Fused, slot: &dyn Fn(ValueId) -> Slot, adapter: &Adapter)
 
 /// One kernel. With `chunks` the first dimension is the chunk of columns a row program reduces.
 fn one(f: &Fused, chunks: Option<usize>, slot: &dyn Fn(ValueId) -> Slot, adapter: &Adapter) -> Result<Shader> {
-    let s = shape(f, adapter);
+    let s = shape(f, chunks, adapter);
     let (mut bindings, mut block) = (Bindings::default(), Block::default());
     let program = Rows::new(f, s, chunks.is_some(), &mut bindings, slot)?;
     let lane = |d: std::ops::Range<usize>| matches!(s.lanes, Lanes::Along(l) if d.contains(&l));

@@ -15,6 +15,10 @@ use crate::shape::{Strides, contiguous_strides};
 /// A value that is scratch buffer 0.
 pub(super) const SCRATCH: ValueId = ValueId::MAX;
 
+/// Columns that one lane may take on a software adapter: llvmpipe ends every loop of an invocation, without a word, after
+/// 65,535 rounds altogether.
+pub(super) const LONGEST: usize = 1 << 14;
+
 #[derive(Debug)]
 pub(super) struct Split {
     pub first: Fused,
@@ -28,7 +32,8 @@ pub(super) struct Split {
 pub(super) fn split(f: &Fused, adapter: &Adapter) -> Option<Split> {
     let (rows, cols) = (f.rows(), f.cols());
     let (wanted, shortest) = if adapter.software { (64, 4096) } else { (512, 4096) };
-    if rows * 4 > wanted || cols < shortest {
+    let long = adapter.software && cols > LONGEST;
+    if (rows * 4 > wanted && !long) || cols < shortest {
         return None;
     }
     let reduces: Vec<(RegId, Combine, RegId)> = f
@@ -45,6 +50,7 @@ pub(super) fn split(f: &Fused, adapter: &Adapter) -> Option<Split> {
     }
     // A power of two, so that the second kernel reads in vectors.
     let chunks = (wanted / rows).min(cols / 512).max(4).next_power_of_two().min(256);
+    let chunks = if long { chunks.max(cols.div_ceil(LONGEST).next_power_of_two()) } else { chunks };
     let outer = f.dims.len() - f.inner;
     let part = |k: usize, dtype: DType, strides: Strides| Access { value: SCRATCH, dtype, strides, offset: (k * chunks * rows) as isize };
     let row_strides = contiguous_strides(&f.dims[..outer]);

@@ -146,6 +146,21 @@ fn the_gradient_of_a_product_is_exact_around_zeros() {
     assert_gradients(&[(&[2.0, 3.0, 0.0, 4.0, 0.0, 1.5, -1.0, 0.5], &[2, 2, 2])], |t| t[0].prod([0, 2])?.add(&t[0].prod(1)?.sum(0)?));
 }
 
+/// llvmpipe ends loops after 65,535 rounds.
+#[test]
+fn long_rows_are_read_to_their_end() {
+    for_each_device(|dev| {
+        for rows in [1, 20] {
+            let x = Tensor::ones([rows, 301_000], dev)?;
+            assert_close(&x.sum(1)?, &vec![301_000.0; rows], 1e-6, 0.0);
+            let y = x.add(&Tensor::arange(0, 301_000, 1, (DType::F32, dev))?)?;
+            assert_close(&y.amax(1)?, &vec![301_000.0; rows], 0.0, 0.0);
+            assert_close(&y.softmax(1)?.sum(1)?, &vec![1.0; rows], 1e-5, 0.0);
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn gradients_of_reductions() {
     let x: Vec<f64> = (0..12).map(|i| (i as f64 * 1.37).sin() + 0.1).collect();
