@@ -21,6 +21,8 @@ use crate::autograd::Ctx;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::runtime::cpu::tile::Reg;
+#[cfg(target_arch = "x86_64")]
+use crate::runtime::cpu::wide::{Vectors, vectors};
 use crate::tensor::{Operand, Tensor};
 
 /// One row.
@@ -329,7 +331,7 @@ macro_rules! lanes {
 }
 lanes! { f32, F32; f64, F64; i64, Int; u64, UInt; bool, Bool; }
 
-/// Declares a loop twice: as it is, and for the wider registers of AVX2 where the machine has them.
+/// Declares a loop three times: as it is, and for the wider registers of AVX2 and AVX-512 where the machine has them.
 macro_rules! loops {
     ($(fn $name:ident<$($A:ident),+>($($a:ident),+);)*) => {$(
         #[inline]
@@ -347,15 +349,23 @@ macro_rules! loops {
             fn wide<$($A: Lane,)+ R: Lane>($($a: &[$A],)+ out: &mut [R], f: impl Fn($($A),+) -> R) {
                 body($($a,)+ out, f);
             }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            fn widest<$($A: Lane,)+ R: Lane>($($a: &[$A],)+ out: &mut [R], f: impl Fn($($A),+) -> R) {
+                body($($a,)+ out, f);
+            }
             let [$($a,)+ ..] = args else { return };
             $(let $a = $A::of($a);)+
             let out = R::of_mut(out);
             let n = n.min(out.len());
             let out = &mut out[..n];
             #[cfg(target_arch = "x86_64")]
-            if std::arch::is_x86_feature_detected!("avx2") {
+            match vectors() {
+                // SAFETY: the machine has these features.
+                Vectors::Bits512 => return unsafe { widest($($a,)+ out, f) },
                 // SAFETY: the machine has AVX2.
-                return unsafe { wide($($a,)+ out, f) };
+                Vectors::Bits256 => return unsafe { wide($($a,)+ out, f) },
+                Vectors::Bits128 => {}
             }
             body($($a,)+ out, f);
         }

@@ -174,7 +174,8 @@ impl Scatter {
         }
         // Rows of one task: a whole slice, or a part of it where there are too few slices to share out.
         let slices = y.len() / (size * inner);
-        let parts = if slices >= TASKS || y.len() < 1 << 15 { 1 } else { TASKS.div_ceil(slices).min(size) };
+        let tasks = threads();
+        let parts = if slices >= tasks || y.len() < 1 << 15 { 1 } else { tasks.div_ceil(slices).min(size) };
         let rows = size.div_ceil(parts);
         let blocks = y
             .chunks_mut(size * inner)
@@ -202,8 +203,14 @@ impl Scatter {
     }
 }
 
-/// Enough tasks for every core to have some; each one reads all indices of its slice.
-const TASKS: usize = 32;
+/// One task a thread, since each reads all indices of its slice. What an element gets, and in which order, does not depend
+/// on how the rows are shared out.
+fn threads() -> usize {
+    #[cfg(not(target_arch = "wasm32"))]
+    return rayon::current_num_threads().min(32);
+    #[cfg(target_arch = "wasm32")]
+    1
+}
 
 fn for_each<T: Send>(tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
     #[cfg(not(target_arch = "wasm32"))]

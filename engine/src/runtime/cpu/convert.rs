@@ -29,6 +29,20 @@ impl Span<'_> {
         self.walk.runs(self.pos, self.n, |offset, stride, range| from.read(self.base + offset, stride, &mut to[range], f));
     }
 
+    /// Elements that registers hold as memory does.
+    #[inline(always)]
+    fn read_same<S: Pod>(&self, from: Raw<'_>, to: &mut [S]) {
+        if self.walk.turned().is_some() {
+            return self.read(from, to, |x: S| x);
+        }
+        self.walk.runs(self.pos, self.n, |offset, stride, range| from.read_same(self.base + offset, stride, &mut to[range]));
+    }
+
+    #[inline(always)]
+    fn write_same<S: Pod>(&self, to: Raw<'_>, from: &[S]) {
+        self.walk.runs(self.pos, self.n, |offset, stride, range| to.write_same(self.base + offset, stride, &from[range]));
+    }
+
     #[inline(always)]
     fn write<S: Pod, R: Copy>(&self, to: Raw<'_>, from: &[R], f: impl Fn(R) -> S + Copy) {
         self.walk.runs(self.pos, self.n, |offset, stride, range| to.write(self.base + offset, stride, &from[range], f));
@@ -39,7 +53,7 @@ impl Span<'_> {
 pub(super) fn load(from: Raw<'_>, dtype: DType, span: Span<'_>, to: &mut Reg, halves: &mut Vec<f16>) {
     to.resize(span.n);
     match (dtype, to) {
-        (DType::F32, Reg::F32(v)) => span.read(from, v, |x: f32| x),
+        (DType::F32, Reg::F32(v)) => span.read_same(from, v),
         (DType::F16, Reg::F32(v)) => {
             // All runs first, so that the conversion (vectorised over slices) sees one slice a tile.
             halves.resize(span.n, f16::ZERO);
@@ -47,7 +61,7 @@ pub(super) fn load(from: Raw<'_>, dtype: DType, span: Span<'_>, to: &mut Reg, ha
             halves.convert_to_f32_slice(v);
         }
         (DType::BF16, Reg::F32(v)) => span.read(from, v, widen_bf16),
-        (DType::F64, Reg::F64(v)) => span.read(from, v, |x: f64| x),
+        (DType::F64, Reg::F64(v)) => span.read_same(from, v),
         (DType::I8, Reg::Int(v)) => span.read(from, v, |x: i8| x as i64),
         (DType::I16, Reg::Int(v)) => span.read(from, v, |x: i16| x as i64),
         (DType::I32, Reg::Int(v)) => span.read(from, v, |x: i32| x as i64),
@@ -64,14 +78,14 @@ pub(super) fn load(from: Raw<'_>, dtype: DType, span: Span<'_>, to: &mut Reg, ha
 /// Writes the register's first `n` elements, which are rounded to `dtype` already.
 pub(super) fn store(from: &Reg, to: Raw<'_>, dtype: DType, span: Span<'_>, halves: &mut Vec<f16>) {
     match (dtype, from) {
-        (DType::F32, Reg::F32(v)) => span.write(to, v, |x| x),
+        (DType::F32, Reg::F32(v)) => span.write_same(to, v),
         (DType::F16, Reg::F32(v)) => {
             halves.resize(span.n, f16::ZERO);
             halves.convert_from_f32_slice(&v[..span.n]);
             span.write(to, halves, |x| x);
         }
         (DType::BF16, Reg::F32(v)) => span.write(to, v, narrow_bf16),
-        (DType::F64, Reg::F64(v)) => span.write(to, v, |x| x),
+        (DType::F64, Reg::F64(v)) => span.write_same(to, v),
         (DType::I8, Reg::Int(v)) => span.write(to, v, |x| x as i8),
         (DType::I16, Reg::Int(v)) => span.write(to, v, |x| x as i16),
         (DType::I32, Reg::Int(v)) => span.write(to, v, |x| x as i32),

@@ -171,6 +171,28 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// As [`read`](Self::read), as they are.
+    #[inline(always)]
+    pub fn read_same<S: Pod>(self, at: isize, stride: isize, to: &mut [S]) {
+        if stride != 1 {
+            return self.read(at, stride, to, |x: S| x);
+        }
+        let Some(p) = self.run::<S>(at, 1, to.len()) else { return };
+        // SAFETY: `run` checked all elements; registers never lie in a runtime's buffers.
+        unsafe { std::ptr::copy_nonoverlapping(p, to.as_mut_ptr(), to.len()) }
+    }
+
+    /// As [`write`](Self::write), as they are.
+    #[inline(always)]
+    pub fn write_same<S: Pod>(self, at: isize, stride: isize, from: &[S]) {
+        if stride != 1 {
+            return self.write(at, stride, from, |x: S| x);
+        }
+        let Some(p) = self.run::<S>(at, 1, from.len()) else { return };
+        // SAFETY: as in `read_same`; nobody else touches these elements meanwhile (the contract of `Raw`).
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), p, from.len()) }
+    }
+
     /// A pointer to the first of `n` elements, all of them in range; `None` for no elements.
     #[inline(always)]
     fn run<S: Pod>(self, at: isize, stride: isize, n: usize) -> Option<*mut S> {

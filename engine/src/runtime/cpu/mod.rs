@@ -16,6 +16,7 @@ mod reduce;
 #[cfg(test)]
 mod tests;
 mod walk;
+pub(crate) mod wide;
 
 use std::any::Any;
 use std::future::ready;

@@ -4,6 +4,7 @@
 //! a long sum stays near that of pairwise summation. The order is fixed by sizes alone, never by threads.
 
 use super::tile::{Reg, TILE};
+use super::wide::widened;
 use crate::ops::{Class, Combine};
 
 /// Independent accumulators of a slice: enough to hide the latency of an addition in eight 128-bit registers.
@@ -92,11 +93,37 @@ fn fold<T: Copy>(xs: &[T], init: T, f: impl Fn(T, T) -> T) -> T {
     if xs.len() < LANES { xs.iter().fold(init, |a, &x| f(a, x)) } else { merge(lanes(xs, init, &f), f) }
 }
 
-fn sum_f32(xs: &[f32]) -> f64 {
-    if xs.len() < LANES {
-        return xs.iter().map(|&x| x as f64).sum();
+widened! {
+    fn sum_f32(xs: &[f32]) -> f64 {
+        if xs.len() < LANES {
+            return xs.iter().map(|&x| x as f64).sum();
+        }
+        let mut sum = 0.0;
+        for tile in xs.chunks(TILE) {
+            sum += merge(lanes(tile, 0f32, |a, x| a + x).map(|x| x as f64), |a, b| a + b);
+        }
+        sum
     }
-    xs.chunks(TILE).map(|tile| merge(lanes(tile, 0f32, |a, x| a + x).map(|x| x as f64), |a, b| a + b)).sum()
+}
+
+widened! {
+    /// The largest of `start` and `xs`.
+    fn largest<T: Num>(xs: &[T], start: T) -> T {
+        fold(xs, start, max)
+    }
+}
+
+widened! {
+    fn smallest<T: Num>(xs: &[T], start: T) -> T {
+        fold(xs, start, min)
+    }
+}
+
+widened! {
+    /// Adds columns of `acc.len()` elements to `acc`.
+    fn add_columns(acc: &mut [f32], xs: &[f32]) {
+        columns(acc, xs, |a, x| a + x)
+    }
 }
 
 fn sum_f64(xs: &[f64]) -> f64 {
@@ -120,8 +147,8 @@ pub(super) fn rows(combine: Combine, x: &Reg, cols: usize, out: &mut Reg) {
     /// Max, min and their indices, for every class.
     fn order<T: Num>(combine: Combine, x: &[T], cols: usize, out: Extreme<'_, T>) {
         let best = |row: &[T]| match combine {
-            Combine::Max | Combine::ArgMax => fold(row, T::LOW, max),
-            _ => fold(row, T::HIGH, min),
+            Combine::Max | Combine::ArgMax => largest(row, T::LOW),
+            _ => smallest(row, T::HIGH),
         };
         match out {
             Extreme::Value(out) => each(x, cols, out, best),
@@ -202,7 +229,7 @@ impl Acc {
             (Prod, Reg::F64(t), Reg::F32(x)) if one => t[0] *= prod_f32(&x[..n]),
             (Sum, Reg::F64(t), Reg::F32(x)) => {
                 for some in x[..n].chunks(HELD * *lanes) {
-                    columns(part, some, |a, x| a + x);
+                    add_columns(part, some);
                     *held += some.len() / *lanes;
                     if *held >= HELD {
                         t.iter_mut().zip(part.iter_mut()).for_each(|(t, p)| *t += std::mem::take(p) as f64);
@@ -273,13 +300,13 @@ fn columns<A: Copy, T: Copy>(acc: &mut [A], x: &[T], f: impl Fn(A, T) -> A) {
 
 fn order<T: Num>(combine: Combine, best: &mut [T], at: &mut [i64], x: &[T], first: usize) {
     match (combine, &mut *best) {
-        (Combine::Max, [m]) => *m = fold(x, *m, max),
-        (Combine::Min, [m]) => *m = fold(x, *m, min),
+        (Combine::Max, [m]) => *m = largest(x, *m),
+        (Combine::Min, [m]) => *m = smallest(x, *m),
         (Combine::Max, m) => columns(m, x, max),
         (Combine::Min, m) => columns(m, x, min),
         (c, [m]) => {
             // Values first, which vectorises; then where, only if this tile holds the new extreme.
-            let b = if c == Combine::ArgMax { fold(x, T::LOW, max) } else { fold(x, T::HIGH, min) };
+            let b = if c == Combine::ArgMax { largest(x, T::LOW) } else { smallest(x, T::HIGH) };
             if if c == Combine::ArgMax { beats_max(*m, b) } else { beats_min(*m, b) } {
                 *m = b;
                 at[0] = first as i64 + index_of(x, b);
