@@ -418,6 +418,8 @@ impl Product {
         let (m, n, k) = (self.m, self.n, self.k);
         let (a, b) = (&self.a, &self.b);
         let registers = adapter.software;
+        let broadcast = registers && adapter.subgroups == Some((8, 8)) && m >= 32 && n >= 32;
+        let side = if broadcast { 32 } else { 8 };
         // Which 4-vectors each operand can be read in; the tile in workgroup memory has no use for vectors along k.
         let a_class = match () {
             _ if a.vectors(a.row, a.col, m) => 1,
@@ -438,7 +440,7 @@ impl Product {
         let (shader, mut consts) = match (int, registers) {
             (true, _) => ("matmul_int", vec![]),
             (_, true) => (
-                "matmul_registers",
+                if broadcast { "matmul_broadcast" } else { "matmul_registers" },
                 vec![("A_CLASS", a_class), ("B_CLASS", b_class), ("K_TAIL", (k % 4 != 0) as u32), ("OUT4", out4 as u32)],
             ),
             _ => ("matmul_shared", vec![("A_CLASS", a_class), ("B_CLASS", b_class), ("OUT4", out4 as u32)]),
@@ -472,9 +474,10 @@ impl Product {
             let nz = (batch - z0).min(MAX_GROUPS);
             if registers || int {
                 // Tiles are numbered through: first word columns of tiles, second all tiles.
-                let tiles_n = n.div_ceil(8);
-                let tiles = if int { m * n } else { tiles_n * m.div_ceil(8) };
-                let [gx, gy] = spread(tiles.div_ceil(64));
+                let tiles_n = n.div_ceil(side);
+                let tiles = if int { m * n } else { tiles_n * m.div_ceil(side) };
+                // A tile is a thread's, or a subgroup's.
+                let [gx, gy] = spread(tiles.div_ceil(if broadcast && !int { 8 } else { 64 }));
                 launches.push(launch([tiles_n, tiles, z0], [gx, gy, nz]));
                 continue;
             }

@@ -27,7 +27,14 @@ pub(super) fn check(label: &str, wgsl: &str) {
 fn check_wgsl(wgsl: &str) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|e| e.emit_to_string(wgsl))?;
     // What a browser without extensions takes: naga counts the unpacking of f16 as a capability.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16_IN_FLOAT32)
+    let mut capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    // Kernels that use subgroups are chosen only where the adapter has them.
+    if wgsl.contains("subgroup_id") {
+        capabilities |= Capabilities::SUBGROUP;
+    }
+    let info = Validator::new(ValidationFlags::all(), capabilities)
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
         .validate(&module)
         .map_err(|e| e.emit_to_string(wgsl))?;
     limits(&module, wgsl)?;

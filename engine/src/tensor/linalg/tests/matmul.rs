@@ -25,7 +25,19 @@ fn transposed(a: &[f64], rows: usize, cols: usize) -> Vec<f64> {
 /// Every alignment class of every operand, sizes around the tiles' edges, and all four ways of transposing.
 #[test]
 fn every_layout_multiplies_alike() {
-    let sizes = [(1, 1, 1), (3, 5, 7), (8, 8, 8), (12, 4, 20), (9, 17, 10), (65, 16, 66), (64, 68, 128), (1, 33, 40), (70, 130, 1)];
+    let sizes = [
+        (1, 1, 1),
+        (3, 5, 7),
+        (8, 8, 8),
+        (12, 4, 20),
+        (9, 17, 10),
+        (65, 16, 66),
+        (64, 68, 128),
+        (37, 41, 45),
+        (36, 10, 40),
+        (1, 33, 40),
+        (70, 130, 1),
+    ];
     for_each_device(|dev| {
         for (m, k, n) in sizes {
             let (a, b) = (noise(m * k, 1), noise(k * n, 2));

@@ -1,0 +1,245 @@
+// Matrix product for adapters that run on the CPU and have subgroups of eight: out[z, r, c] = sum_k a[z, r, k] * b[z, k, c].
+//
+// A subgroup makes a 32x32 tile: lane l loads rows 4l .. 4l + 3 of `a` and columns 4l .. 4l + 3 of `b`, four steps of k at a
+// time, keeps all 32 rows of its own four columns in named registers, and takes the rows of the other lanes by
+// broadcasts. On such an adapter a subgroup is one vector register: a broadcast costs a fraction of a multiplication, a
+// load as much as 13 of them, so each loaded number is used 32 times. No workgroup memory, no barriers.
+// Rows and columns past the edge repeat the last one and are not stored.
+//
+// Prelude: as in matmul_registers.wgsl.
+
+struct Params {
+    m: u32, n: u32, k: u32,
+    tiles_n: u32, tiles: u32, z0: u32,
+    a_at: u32, a_row: u32, a_k: u32,
+    b_at: u32, b_k: u32, b_col: u32,
+    d1: u32, d2: u32, d3: u32,
+    a_z0: u32, a_z1: u32, a_z2: u32, a_z3: u32,
+    b_z0: u32, b_z1: u32, b_z2: u32, b_z3: u32,
+}
+@group(1) @binding(0) var<uniform> p: Params;
+
+const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
+
+// Which of k, k+1, k+2, k+3 exist.
+fn inside(k: u32) -> vec4<bool> {
+    return vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(p.k, p.k, p.k, p.k);
+}
+
+// Four steps of k of the row of `a` that starts at `at`.
+fn a_row_at(at: u32, k: u32) -> vec4<f32> {
+    if A_CLASS == 2u {
+        return a4((at + k) >> 2u);
+    }
+    if K_TAIL == 1u {
+        let last = p.k - 1u;
+        let v = vec4<f32>(a(at + k * p.a_k), a(at + min(k + 1u, last) * p.a_k), a(at + min(k + 2u, last) * p.a_k), a(at + min(k + 3u, last) * p.a_k));
+        return select(ZERO, v, inside(k));
+    }
+    let i = at + k * p.a_k;
+    return vec4<f32>(a(i), a(i + p.a_k), a(i + 2u * p.a_k), a(i + 3u * p.a_k));
+}
+
+// Four rows at step k of `a`, from the first row's start; zero past the end of k.
+fn a_rows_at(at: u32, k: u32) -> vec4<f32> {
+    if K_TAIL == 1u {
+        return select(ZERO, a4((at + min(k, p.k - 1u) * p.a_k) >> 2u), k < p.k);
+    }
+    return a4((at + k * p.a_k) >> 2u);
+}
+
+// Four columns at step k of `b`; `at` are the columns' starts.
+fn b_cols_at(at: vec4<u32>, k: u32) -> vec4<f32> {
+    var row = k * p.b_k;
+    if K_TAIL == 1u {
+        row = min(k, p.k - 1u) * p.b_k;
+    }
+    var v: vec4<f32>;
+    if B_CLASS == 1u {
+        v = b4((at.x + row) >> 2u);
+    } else {
+        v = vec4<f32>(b(at.x + row), b(at.y + row), b(at.z + row), b(at.w + row));
+    }
+    if K_TAIL == 1u {
+        return select(ZERO, v, k < p.k);
+    }
+    return v;
+}
+
+fn put(base: u32, row: u32, col: u32, v: vec4<f32>) {
+    if row >= p.m || col >= p.n {
+        return;
+    }
+    let i = base + row * p.n + col;
+    if OUT4 == 1u {
+        store4(i >> 2u, v);
+        return;
+    }
+    store(i, v.x);
+    if col + 1u < p.n { store(i + 1u, v.y); }
+    if col + 2u < p.n { store(i + 2u, v.z); }
+    if col + 3u < p.n { store(i + 3u, v.w); }
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let tile = (group.y * groups.x + group.x) * 8u + subgroup;
+    if tile >= p.tiles {
+        return;
+    }
+    let tile_row = tile / p.tiles_n;
+    let row = tile_row * 32u;
+    let col = (tile - tile_row * p.tiles_n) * 32u + lane * 4u;
+
+    let z = p.z0 + group.z;
+    var at = p.a_at;
+    var bt = p.b_at;
+    if BATCH == 1u {
+        at += z * p.a_z3;
+        bt += z * p.b_z3;
+    }
+    if BATCH > 1u {
+        var rest = z / p.d3;
+        let z3 = z - rest * p.d3;
+        let z2 = rest % p.d2;
+        rest /= p.d2;
+        let z1 = rest % p.d1;
+        rest /= p.d1;
+        at += z3 * p.a_z3 + z2 * p.a_z2 + z1 * p.a_z1 + rest * p.a_z0;
+        bt += z3 * p.b_z3 + z2 * p.b_z2 + z1 * p.b_z1 + rest * p.b_z0;
+    }
+
+    let end_row = p.m - 1u;
+    let own = row + lane * 4u;
+    var at0 = at + min(own, end_row) * p.a_row;
+    let at1 = at + min(own + 1u, end_row) * p.a_row;
+    let at2 = at + min(own + 2u, end_row) * p.a_row;
+    let at3 = at + min(own + 3u, end_row) * p.a_row;
+    if A_CLASS == 1u {
+        at0 = at + min(own, p.m - 4u) * p.a_row;
+    }
+    let end_col = vec4<u32>(p.n - 1u, p.n - 1u, p.n - 1u, p.n - 1u);
+    let cols = vec4<u32>(col, col + 1u, col + 2u, col + 3u);
+    var bt4 = vec4<u32>(bt, bt, bt, bt) + min(cols, end_col) * p.b_col;
+    if B_CLASS == 1u {
+        bt4.x = bt + min(col, p.n - 4u) * p.b_col;
+    }
+
+    var c0 = ZERO;    var c1 = ZERO;    var c2 = ZERO;    var c3 = ZERO;
+    var c4 = ZERO;    var c5 = ZERO;    var c6 = ZERO;    var c7 = ZERO;
+    var c8 = ZERO;    var c9 = ZERO;    var c10 = ZERO;    var c11 = ZERO;
+    var c12 = ZERO;    var c13 = ZERO;    var c14 = ZERO;    var c15 = ZERO;
+    var c16 = ZERO;    var c17 = ZERO;    var c18 = ZERO;    var c19 = ZERO;
+    var c20 = ZERO;    var c21 = ZERO;    var c22 = ZERO;    var c23 = ZERO;
+    var c24 = ZERO;    var c25 = ZERO;    var c26 = ZERO;    var c27 = ZERO;
+    var c28 = ZERO;    var c29 = ZERO;    var c30 = ZERO;    var c31 = ZERO;
+
+    for (var k = 0u; k < p.k; k += 4u) {
+        var r0: vec4<f32>; var r1: vec4<f32>; var r2: vec4<f32>; var r3: vec4<f32>;
+        if A_CLASS == 1u {
+            let t0 = a_rows_at(at0, k);
+            let t1 = a_rows_at(at0, k + 1u);
+            let t2 = a_rows_at(at0, k + 2u);
+            let t3 = a_rows_at(at0, k + 3u);
+            r0 = vec4<f32>(t0.x, t1.x, t2.x, t3.x);
+            r1 = vec4<f32>(t0.y, t1.y, t2.y, t3.y);
+            r2 = vec4<f32>(t0.z, t1.z, t2.z, t3.z);
+            r3 = vec4<f32>(t0.w, t1.w, t2.w, t3.w);
+        } else {
+            r0 = a_row_at(at0, k);
+            r1 = a_row_at(at1, k);
+            r2 = a_row_at(at2, k);
+            r3 = a_row_at(at3, k);
+        }
+
+        var b0: vec4<f32>; var b1: vec4<f32>; var b2: vec4<f32>; var b3: vec4<f32>;
+        if B_CLASS == 2u {
+            let t0 = b4((bt4.x + k) >> 2u);
+            let t1 = b4((bt4.y + k) >> 2u);
+            let t2 = b4((bt4.z + k) >> 2u);
+            let t3 = b4((bt4.w + k) >> 2u);
+            b0 = vec4<f32>(t0.x, t1.x, t2.x, t3.x);
+            b1 = vec4<f32>(t0.y, t1.y, t2.y, t3.y);
+            b2 = vec4<f32>(t0.z, t1.z, t2.z, t3.z);
+            b3 = vec4<f32>(t0.w, t1.w, t2.w, t3.w);
+        } else {
+            b0 = b_cols_at(bt4, k);
+            b1 = b_cols_at(bt4, k + 1u);
+            b2 = b_cols_at(bt4, k + 2u);
+            b3 = b_cols_at(bt4, k + 3u);
+        }
+
+        var s: vec4<f32>;
+        s = subgroupBroadcast(r0, 0u); c0 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r1, 0u); c1 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r2, 0u); c2 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r3, 0u); c3 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r0, 1u); c4 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r1, 1u); c5 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r2, 1u); c6 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r3, 1u); c7 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r0, 2u); c8 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r1, 2u); c9 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r2, 2u); c10 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r3, 2u); c11 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r0, 3u); c12 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r1, 3u); c13 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r2, 3u); c14 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r3, 3u); c15 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r0, 4u); c16 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r1, 4u); c17 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r2, 4u); c18 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r3, 4u); c19 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r0, 5u); c20 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r1, 5u); c21 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r2, 5u); c22 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r3, 5u); c23 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r0, 6u); c24 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r1, 6u); c25 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r2, 6u); c26 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r3, 6u); c27 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r0, 7u); c28 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r1, 7u); c29 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r2, 7u); c30 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+        s = subgroupBroadcast(r3, 7u); c31 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
+    }
+
+    let base = z * p.m * p.n;
+    put(base, row + 0u, col, c0);
+    put(base, row + 1u, col, c1);
+    put(base, row + 2u, col, c2);
+    put(base, row + 3u, col, c3);
+    put(base, row + 4u, col, c4);
+    put(base, row + 5u, col, c5);
+    put(base, row + 6u, col, c6);
+    put(base, row + 7u, col, c7);
+    put(base, row + 8u, col, c8);
+    put(base, row + 9u, col, c9);
+    put(base, row + 10u, col, c10);
+    put(base, row + 11u, col, c11);
+    put(base, row + 12u, col, c12);
+    put(base, row + 13u, col, c13);
+    put(base, row + 14u, col, c14);
+    put(base, row + 15u, col, c15);
+    put(base, row + 16u, col, c16);
+    put(base, row + 17u, col, c17);
+    put(base, row + 18u, col, c18);
+    put(base, row + 19u, col, c19);
+    put(base, row + 20u, col, c20);
+    put(base, row + 21u, col, c21);
+    put(base, row + 22u, col, c22);
+    put(base, row + 23u, col, c23);
+    put(base, row + 24u, col, c24);
+    put(base, row + 25u, col, c25);
+    put(base, row + 26u, col, c26);
+    put(base, row + 27u, col, c27);
+    put(base, row + 28u, col, c28);
+    put(base, row + 29u, col, c29);
+    put(base, row + 30u, col, c30);
+    put(base, row + 31u, col, c31);
+}
