@@ -19,7 +19,7 @@ use taper::Device;
 use crate::limits::Limits;
 use crate::peer::{Peer, PeerCommand};
 use crate::report::{Report, Row};
-use crate::timer::{Runner, Samples};
+use crate::timer::{Runner, Samples, processor_time};
 
 /// Time Taper's workloads, beside their limits and other libraries.
 #[derive(Parser, Debug)]
@@ -111,14 +111,17 @@ fn run(options: &Options) -> Result<bool, String> {
         let mut taper = Samples::default();
         let mut others: Vec<(String, Samples)> = peers.iter().map(|p| (p.name.clone(), Samples::default())).collect();
         let turn = options.seconds / f64::from(ROUNDS);
+        let before = processor_time();
         for _ in 0..ROUNDS {
             runner.measure(Duration::from_secs_f64(turn), &mut taper).map_err(named)?;
             for (peer, (_, samples)) in peers.iter_mut().zip(&mut others) {
                 peer.measure(workload.name, turn, samples);
             }
         }
+        let repetitions = (taper.0.len() * runner.repeat()) as f64;
+        let processor = before.zip(processor_time()).map(|(before, after)| (after - before) / repetitions);
         let floor = if own_limits { 0.0 } else { limits.floor(workload.flop, workload.bytes) };
-        let row = Row { name: workload.name.to_owned(), taper, floor, error: Some(checked.error), peers: others };
+        let row = Row { name: workload.name.to_owned(), taper, processor, floor, error: Some(checked.error), peers: others };
         print_row(&row);
         report.rows.push(row);
         device.empty_cache();
@@ -130,7 +133,7 @@ fn run(options: &Options) -> Result<bool, String> {
             rows.push(("cold_lenet_second_step".to_owned(), last));
         }
         for (name, taper) in rows {
-            let row = Row { name, taper, floor: 0.0, error: None, peers: Vec::new() };
+            let row = Row { name, taper, processor: None, floor: 0.0, error: None, peers: Vec::new() };
             print_row(&row);
             report.rows.push(row);
         }
@@ -157,6 +160,9 @@ fn run(options: &Options) -> Result<bool, String> {
 fn print_row(row: &Row) {
     let ms = |s: f64| format!("{:10.4}", s * 1e3);
     print!("{:34}{} ms  ({} ..{})", row.name, ms(row.taper.median()), ms(row.taper.quantile(0.1)), ms(row.taper.quantile(0.9)));
+    if let Some(seconds) = row.processor {
+        print!("  {:8.3} ms of processor", seconds * 1e3);
+    }
     if row.floor > 0.0 {
         print!("  {:4.0} % of the floor", 100.0 * row.floor / row.taper.median());
     }

@@ -10,6 +10,8 @@ use crate::timer::Samples;
 pub struct Row {
     pub name: String,
     pub taper: Samples,
+    /// Processor seconds of one repetition, all threads together: what a busy machine does not change.
+    pub processor: Option<f64>,
     /// Seconds it takes at least; 0 where there is no floor.
     pub floor: f64,
     pub error: Option<f64>,
@@ -100,7 +102,7 @@ impl Report {
         let row = |r: &Row| {
             let stats = |s: &Samples| json!({ "median": s.median(), "p10": s.quantile(0.1), "p90": s.quantile(0.9), "samples": s.0.len() });
             let peers: serde_json::Map<String, Value> = r.peers.iter().map(|(n, s)| (n.clone(), stats(s))).collect();
-            json!({ "name": r.name, "taper": stats(&r.taper), "floor": r.floor, "error": r.error, "peers": peers })
+            json!({ "name": r.name, "taper": stats(&r.taper), "floor": r.floor, "processor": r.processor, "error": r.error, "peers": peers })
         };
         json!({
             "device": self.device, "adapter": self.adapter, "notes": self.notes,

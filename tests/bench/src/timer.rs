@@ -63,6 +63,11 @@ impl<'a> Runner<'a> {
         Ok(start.elapsed().as_secs_f64() / self.repeat as f64)
     }
 
+    /// Repetitions of one sample.
+    pub fn repeat(&self) -> usize {
+        self.repeat
+    }
+
     /// Samples for `time`, three at least.
     pub fn measure(&self, time: Duration, into: &mut Samples) -> Result<()> {
         let start = Instant::now();
@@ -73,6 +78,15 @@ impl<'a> Runner<'a> {
         }
         Ok(())
     }
+}
+
+/// Seconds of processor time that this process has used, all threads together; in steps of a hundredth, and on Linux alone.
+pub fn processor_time() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name may contain anything; after it, user and system time are fields 12 and 13.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((user + system) / 100.0)
 }
 
 #[cfg(test)]
