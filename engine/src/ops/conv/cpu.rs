@@ -12,6 +12,9 @@ use crate::runtime::cpu::memory::{CpuIn, CpuOut};
 const BLOCK: usize = 1 << 16;
 /// Multiplications below which one thread is enough.
 const SMALL: usize = 1 << 16;
+/// Pixels of an image, and elements of a weight: fewer of those and more of these make images go together.
+const FEW: usize = 128;
+const LARGE: usize = 1 << 15;
 /// A weight gradient is summed in this many pieces at most, whatever the number of threads: the same bits everywhere.
 const PIECES: usize = 8;
 
@@ -66,6 +69,12 @@ impl Sizes {
     /// Output rows of a block of `taps` unrolled rows.
     fn block_rows(&self, taps: usize) -> usize {
         (BLOCK / (taps * self.ow).max(1)).clamp(1, self.rows().max(1))
+    }
+    /// Images that go into one product: several where an image has few pixels and the weight is large, since each product
+    /// reads all of the weight.
+    fn together(&self) -> usize {
+        let few = self.groups == 1 && self.pixels() < FEW && self.o * self.taps() >= LARGE;
+        if few { (2 * FEW / self.pixels().max(1)).clamp(1, self.images.max(1)) } else { 1 }
     }
     /// The unrolled image is the image itself.
     fn pointwise(&self, g: &Geometry) -> bool {
@@ -123,10 +132,12 @@ fn valid(out: usize, k: usize, stride: usize, dilation: usize, padding: usize, s
     low.min(high)..high
 }
 
-/// Rows `rows` of the output, unrolled: `col[(c, kz, ky, kx), (row, ox)]`. `x` is `channels` volumes.
-fn im2col<T: Float>(g: &Geometry, s: &Sizes, x: &[T], rows: Range<usize>, col: &mut [T]) {
+/// Rows `rows` of the output, unrolled: `col[(c, kz, ky, kx), (row, ox)]`, `pitch` elements from line to line. `x` is
+/// `channels` volumes.
+fn im2col<T: Float>(g: &Geometry, s: &Sizes, x: &[T], rows: Range<usize>, col: &mut [T], pitch: usize) {
     let wide = rows.len() * s.ow;
-    for (i, line) in col.chunks_mut(wide).enumerate() {
+    for (i, line) in col.chunks_mut(pitch).enumerate() {
+        let line = &mut line[..wide];
         let tap = s.tap(g, i);
         let xs = tap.x.range.clone();
         for (row, out) in rows.clone().zip(line.chunks_mut(s.ow)) {
@@ -150,9 +161,10 @@ fn im2col<T: Float>(g: &Geometry, s: &Sizes, x: &[T], rows: Range<usize>, col: &
 }
 
 /// Adds an unrolled block back onto the image it came from.
-fn col2im<T: Float>(g: &Geometry, s: &Sizes, col: &[T], rows: Range<usize>, x: &mut [T]) {
+fn col2im<T: Float>(g: &Geometry, s: &Sizes, col: &[T], rows: Range<usize>, x: &mut [T], pitch: usize) {
     let wide = rows.len() * s.ow;
-    for (i, line) in col.chunks(wide).enumerate() {
+    for (i, line) in col.chunks(pitch).enumerate() {
+        let line = &line[..wide];
         let tap = s.tap(g, i);
         let xs = tap.x.range.clone();
         for (row, from) in rows.clone().zip(line.chunks(s.ow)) {
@@ -173,6 +185,9 @@ pub(super) fn forward<T: Float>(g: &Geometry, x: &CpuIn<'_>, w: &CpuIn<'_>, out:
     let (x, w) = (x.data::<T>(), w.data::<T>());
     let (taps, pixels, plane) = (s.taps(), s.pixels(), s.plane());
     let big = s.work() > SMALL;
+    if s.together() > 1 {
+        return forward_together(g, &s, x, w, out.data::<T>());
+    }
     let threads = big && s.images * s.groups < 8;
     for_chunks(out.data::<T>(), s.o * pixels, big, |i, y| {
         let group = i % s.groups;
@@ -192,7 +207,7 @@ pub(super) fn forward<T: Float>(g: &Geometry, x: &CpuIn<'_>, w: &CpuIn<'_>, out:
             let rows = r..(r + step).min(s.rows());
             let wide = rows.len() * s.ow;
             let col = &mut col[..taps * wide];
-            im2col(g, &s, x, rows, col);
+            im2col(g, &s, x, rows, col, wide);
             gemm(s.o, wide, taps, Matrix::rows(w, taps), Matrix::rows(col, wide), &mut y[r * s.ow..], pixels, false, threads);
         }
         Ok(())
@@ -223,6 +238,9 @@ pub(super) fn input_grad<T: Float>(g: &Geometry, dy: &CpuIn<'_>, w: &CpuIn<'_>, 
     let (dy, w) = (dy.data::<T>(), w.data::<T>());
     let (taps, pixels, plane) = (s.taps(), s.pixels(), s.plane());
     let big = s.work() > SMALL;
+    if s.together() > 1 && s.o * pixels * s.window() > 0 {
+        return input_grad_together(g, &s, dy, w, out.data::<T>());
+    }
     // Channels of the result are independent: with few images they are shared out in equal blocks.
     let jobs = s.images * s.groups;
     let blocks = if jobs >= 8 { 1 } else { (1..=8 / jobs.max(1)).rev().find(|b| s.c % b == 0).unwrap_or(1) };
@@ -252,7 +270,7 @@ pub(super) fn input_grad<T: Float>(g: &Geometry, dy: &CpuIn<'_>, w: &CpuIn<'_>, 
             let col = &mut col[..block_taps * wide];
             let from = Matrix { data: dy, at: r * s.ow, row: pixels as isize, col: 1 };
             gemm(block_taps, wide, s.o, wt, from, col, wide, false, false);
-            col2im(g, &s, col, rows, dx);
+            col2im(g, &s, col, rows, dx, wide);
         }
         Ok(())
     })
@@ -266,6 +284,9 @@ pub(super) fn weight_grad<T: Float>(g: &Geometry, x: &CpuIn<'_>, dy: &CpuIn<'_>,
     dw.fill(T::ZERO);
     if dw.is_empty() || s.images == 0 || pixels == 0 {
         return Ok(());
+    }
+    if s.together() > 1 {
+        return weight_grad_together(g, &s, x, dy, dw);
     }
     // Pieces of the batch are summed apart, then together in order; big weights in one piece, which saves memory.
     let most = ((64 << 20) / size_of_val(dw)).max(1);
@@ -285,7 +306,7 @@ pub(super) fn weight_grad<T: Float>(g: &Geometry, x: &CpuIn<'_>, dy: &CpuIn<'_>,
                     let wide = rows.len() * s.ow;
                     let from = Matrix { data: dy, at: i * s.o * pixels + r * s.ow, row: pixels as isize, col: 1 };
                     let unrolled = &mut col[..taps * wide];
-                    im2col(g, &s, x, rows, unrolled);
+                    im2col(g, &s, x, rows, unrolled, wide);
                     gemm(s.o, taps, wide, from, Matrix::rows(unrolled, wide).t(), dw, taps, true, threads);
                 }
             }
@@ -300,6 +321,84 @@ pub(super) fn weight_grad<T: Float>(g: &Geometry, x: &CpuIn<'_>, dy: &CpuIn<'_>,
     for_chunks(&mut parts, n, big, |piece, part| sum(piece, part, false))?;
     for part in parts.chunks(n) {
         dw.iter_mut().zip(part).for_each(|(t, v)| *t += *v);
+    }
+    Ok(())
+}
+
+// ---- several images in one product --------------------------------------------------------------
+
+/// Blocks of images are independent; few of them leave threads to each product.
+fn product_threads(s: &Sizes) -> bool {
+    s.images.div_ceil(s.together()) < 8
+}
+
+/// `[n, o, pixels]` as `[o, n * pixels]`.
+fn channels_first<T: Float>(x: &[T], o: usize, pixels: usize, to: &mut [T]) {
+    let wide = x.len() / o;
+    for (image, x) in x.chunks(o * pixels).enumerate() {
+        for (c, x) in x.chunks(pixels).enumerate() {
+            to[c * wide + image * pixels..][..pixels].copy_from_slice(x);
+        }
+    }
+}
+
+fn forward_together<T: Float>(g: &Geometry, s: &Sizes, x: &[T], w: &[T], out: &mut [T]) -> Result<()> {
+    let (taps, pixels, image) = (s.taps(), s.pixels(), s.c * s.plane());
+    for_chunks(out, s.together() * s.o * pixels, true, |block, y| {
+        let n = y.len() / (s.o * pixels);
+        let wide = n * pixels;
+        let x = &x[block * s.together() * image..][..n * image];
+        let mut col = scratch("conv", taps * wide, T::ZERO)?;
+        for (i, x) in x.chunks(image).enumerate() {
+            im2col(g, s, x, 0..s.rows(), &mut col[i * pixels..], wide);
+        }
+        let mut all = scratch("conv", s.o * wide, T::ZERO)?;
+        gemm(s.o, wide, taps, Matrix::rows(w, taps), Matrix::rows(&col, wide), &mut all, wide, false, product_threads(s));
+        for (i, y) in y.chunks_mut(s.o * pixels).enumerate() {
+            for (c, y) in y.chunks_mut(pixels).enumerate() {
+                y.copy_from_slice(&all[c * wide + i * pixels..][..pixels]);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn input_grad_together<T: Float>(g: &Geometry, s: &Sizes, dy: &[T], w: &[T], out: &mut [T]) -> Result<()> {
+    let (taps, pixels, image) = (s.taps(), s.pixels(), s.c * s.plane());
+    for_chunks(out, s.together() * image, true, |block, dx| {
+        let n = dx.len() / image;
+        let wide = n * pixels;
+        let mut from = scratch("conv", s.o * wide, T::ZERO)?;
+        channels_first(&dy[block * s.together() * s.o * pixels..][..n * s.o * pixels], s.o, pixels, &mut from);
+        let mut col = scratch("conv", taps * wide, T::ZERO)?;
+        gemm(taps, wide, s.o, Matrix::rows(w, taps).t(), Matrix::rows(&from, wide), &mut col, wide, false, product_threads(s));
+        dx.fill(T::ZERO);
+        for (i, dx) in dx.chunks_mut(image).enumerate() {
+            col2im(g, s, &col[i * pixels..], 0..s.rows(), dx, wide);
+        }
+        Ok(())
+    })
+}
+
+/// Blocks one after the other, all threads in each product: parts of a large weight of their own would be as much memory each.
+fn weight_grad_together<T: Float>(g: &Geometry, s: &Sizes, x: &[T], dy: &[T], dw: &mut [T]) -> Result<()> {
+    let (taps, pixels, image) = (s.taps(), s.pixels(), s.c * s.plane());
+    let most = s.together() * pixels;
+    let mut col = scratch("conv", taps * most, T::ZERO)?;
+    let mut from = scratch("conv", s.o * most, T::ZERO)?;
+    for (block, x) in x.chunks(s.together() * image).enumerate() {
+        let n = x.len() / image;
+        let wide = n * pixels;
+        let (col, from) = (&mut col[..taps * wide], &mut from[..s.o * wide]);
+        channels_first(&dy[block * s.together() * s.o * pixels..][..n * s.o * pixels], s.o, pixels, from);
+        for_chunks(col, s.window() * wide, true, |c, col| {
+            for i in 0..n {
+                let plane = &x[i * image + c * s.plane()..][..s.plane()];
+                im2col(g, s, plane, 0..s.rows(), &mut col[i * pixels..], wide);
+            }
+            Ok(())
+        })?;
+        gemm(s.o, taps, wide, Matrix::rows(from, wide), Matrix::rows(col, wide).t(), dw, taps, block > 0, true);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ const fn case(x: [usize; 4], w: [usize; 4], stride: [usize; 2], padding: [usize;
     Case { x, w, stride, padding, dilation, groups }
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     case([2, 3, 8, 8], [4, 3, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     case([1, 1, 5, 7], [1, 1, 3, 2], [1, 1], [0, 0], [1, 1], 1),
     case([2, 2, 9, 8], [5, 2, 3, 3], [2, 2], [1, 1], [1, 1], 1),
@@ -25,6 +25,8 @@ const CASES: [Case; 9] = [
     case([2, 6, 4, 4], [4, 3, 1, 1], [1, 1], [0, 0], [1, 1], 2),
     case([1, 3, 20, 20], [70, 3, 5, 5], [3, 2], [2, 4], [2, 1], 1),
     case([9, 2, 1, 30], [3, 2, 1, 5], [1, 2], [0, 2], [1, 1], 1),
+    // Few pixels and a large weight: images go together.
+    case([5, 64, 4, 3], [60, 64, 3, 3], [2, 1], [1, 1], [1, 1], 1),
 ];
 
 impl Case {
