@@ -44,6 +44,7 @@ impl Job {
         let strided = self.stride != [1; SPATIAL];
         // What moves along z, or is larger than one plane.
         let deep = [self.size, self.k_digits, self.col_digits].iter().any(|d| d[0] != 1) || self.origin[0] != 0;
+        let broadcast = adapter.software && adapter.subgroups == Some((8, 8)) && self.m >= 24 && self.n >= 24;
         let out4 = self.n % 4 == 0 && matches!(write(true), Write::Output4);
         let mut consts = vec![("DEEP", deep as u32), ("STRIDED", strided as u32), ("OUT4", out4 as u32)];
         if !adapter.software {
@@ -66,7 +67,11 @@ impl Job {
             params.extend(self.stride.map(|v| (1.0 / v as f32).to_bits()));
             params.extend(jump.map(|v| v as u32));
             Launch {
-                shader: if adapter.software { "conv_registers" } else { "conv_shared" },
+                shader: match (adapter.software, broadcast) {
+                    (true, true) => "conv_broadcast",
+                    (true, false) => "conv_registers",
+                    _ => "conv_shared",
+                },
                 consts: consts.clone(),
                 reads: vec![Read::input("a", self.a), Read::input("b", self.b)],
                 write: write(out4),
@@ -80,9 +85,11 @@ impl Job {
         for z0 in (0..batch).step_by(MAX_GROUPS) {
             let nz = (batch - z0).min(MAX_GROUPS);
             if adapter.software {
-                let tiles_n = self.n.div_ceil(8);
-                let tiles = tiles_n * self.m.div_ceil(8);
-                let [gx, gy] = spread(tiles.div_ceil(64));
+                // A tile is a thread's, or a subgroup's.
+                let (side, each) = if broadcast { (32, 8) } else { (8, 64) };
+                let tiles_n = self.n.div_ceil(side);
+                let tiles = tiles_n * self.m.div_ceil(side);
+                let [gx, gy] = spread(tiles.div_ceil(each));
                 launches.push(launch([tiles_n, tiles], z0, [gx, gy, nz]));
                 continue;
             }
@@ -223,6 +230,8 @@ pub(super) fn weight_grad(g: &Geometry, x: &[usize], dy: &[usize], dw: &[usize],
     let tiles = m.div_ceil(tile) * n.div_ceil(tile) * g.groups;
     let memory = (16 << 20) / (4 * len.max(1));
     let pieces = (wanted / tiles.max(1)).min(k / 256).min(memory).clamp(1, 256);
+    // llvmpipe ends loops after 65,535 rounds.
+    let pieces = if adapter.software { pieces.max(k.div_ceil(1 << 15)) } else { pieces };
     let piece = k.div_ceil(pieces).next_multiple_of(16).max(16);
     let pieces = k.div_ceil(piece).max(1);
     let job = Job {

@@ -1,0 +1,207 @@
+// Convolution, its input gradient and its weight gradient for adapters that run on the CPU and have subgroups of eight: the
+// product that conv_registers.wgsl describes, in tiles of 32x32.
+//
+// A subgroup makes a tile, as in matmul_broadcast.wgsl: lane l reads rows 4l .. 4l + 3 of `a`, its own four columns of the
+// image, and takes the other rows by broadcasts. For 32 rows each element of the image is looked up once, which is the
+// dear part: its place follows from both digits of k and col.
+//
+// Prelude: as in conv_registers.wgsl.
+
+struct Params {
+    m: u32, n: u32, k: u32,
+    tiles_n: u32, tiles: u32, z0: u32,
+    inner: u32, piece: u32,
+    a_at: u32, a_row: u32, a_carry: u32, a_inner: u32, a_outer: u32,
+    b_at: u32, b_inner: u32, b_outer: u32,
+    // The image b: sizes; the distance of the slowest digit of k and of col.
+    depth: u32, height: u32, width: u32, b_k: u32, b_col: u32,
+    // Sizes of the faster digits of k, and how far each moves in the image.
+    k_deep: u32, k_high: u32, k_low: u32, step_z: u32, step_y: u32, step_x: u32,
+    // The same for col, and where the image begins.
+    c_deep: u32, c_high: u32, c_low: u32, start_z: u32, start_y: u32, start_x: u32,
+    origin_z: u32, origin_y: u32, origin_x: u32,
+    stride_z: u32, stride_y: u32, stride_x: u32, inverse_z: f32, inverse_y: f32, inverse_x: f32,
+    // Digits of 16, for the kernel that takes 16 steps at a time.
+    jump_k: u32, jump_deep: u32, jump_high: u32, jump_low: u32,
+}
+@group(1) @binding(0) var<uniform> p: Params;
+
+const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
+
+// Four elements of the image, at planes z, rows y and columns x (before the division by the stride).
+fn image(base: vec4<u32>, z0: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
+    var z = z0;
+    var y = y0;
+    var x = x0;
+    var ok = vec4<bool>(true, true, true, true);
+    if STRIDED == 1u {
+        // Exact for what lies in the image: half a step away from every rounding edge.
+        y = vec4<u32>((vec4<f32>(y0) + 0.5) * p.inverse_y);
+        x = vec4<u32>((vec4<f32>(x0) + 0.5) * p.inverse_x);
+        ok = (y * p.stride_y == y0) & (x * p.stride_x == x0);
+    }
+    // A negative coordinate is a large unsigned one.
+    ok = ok & (y < vec4<u32>(p.height, p.height, p.height, p.height)) & (x < vec4<u32>(p.width, p.width, p.width, p.width));
+    var row = y;
+    if DEEP == 1u {
+        if STRIDED == 1u {
+            z = vec4<u32>((vec4<f32>(z0) + 0.5) * p.inverse_z);
+            ok = ok & (z * p.stride_z == z0);
+        }
+        ok = ok & (z < vec4<u32>(p.depth, p.depth, p.depth, p.depth));
+        row = z * p.height + y;
+    }
+    let i = select(vec4<u32>(0u, 0u, 0u, 0u), base + row * p.width + x, ok);
+    return select(ZERO, vec4<f32>(b(i.x), b(i.y), b(i.z), b(i.w)), ok);
+}
+
+fn put(base: u32, row: u32, col: u32, v: vec4<f32>) {
+    if row >= p.m || col >= p.n {
+        return;
+    }
+    let i = base + row * p.n + col;
+    if OUT4 == 1u {
+        store4(i >> 2u, v);
+        return;
+    }
+    store(i, v.x);
+    if col + 1u < p.n { store(i + 1u, v.y); }
+    if col + 2u < p.n { store(i + 2u, v.z); }
+    if col + 3u < p.n { store(i + 3u, v.w); }
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let tile = (group.y * groups.x + group.x) * 8u + subgroup;
+    if tile >= p.tiles {
+        return;
+    }
+    let tile_row = tile / p.tiles_n;
+    let row = tile_row * 32u;
+    let col = (tile - tile_row * p.tiles_n) * 32u + lane * 4u;
+    let z = p.z0 + group.z;
+    let outer = z / p.inner;
+    let inner = z - outer * p.inner;
+
+    // Columns past the edge repeat the last one.
+    let cols = min(vec4<u32>(col, col + 1u, col + 2u, col + 3u), vec4<u32>(p.n - 1u, p.n - 1u, p.n - 1u, p.n - 1u));
+    let col_q = cols / p.c_low;
+    let col_r = col_q / p.c_high;
+    var col_top = col_r;
+    if DEEP == 1u {
+        col_top = col_r / p.c_deep;
+    }
+    let x = (cols - col_q * p.c_low) * p.start_x + p.origin_x;
+    let y = (col_q - col_r * p.c_high) * p.start_y + p.origin_y;
+    let deep_z = (col_r - col_top * p.c_deep) * p.start_z + p.origin_z;
+
+    // The digits of the first step.
+    let begin = outer * p.piece;
+    let end = min(begin + select(p.k, p.piece, p.piece > 0u), p.k);
+    let q = begin / p.k_low;
+    var low = begin - q * p.k_low;
+    let rest = q / p.k_high;
+    var k_top = rest;
+    if DEEP == 1u {
+        k_top = rest / p.k_deep;
+    }
+    var deep = rest - k_top * p.k_deep;
+    var high = q - rest * p.k_high;
+    var step_z = deep * p.step_z;
+    var step_y = high * p.step_y;
+    var step_x = low * p.step_x;
+    var bt = col_top * p.b_col + p.b_at + inner * p.b_inner + outer * p.b_outer + k_top * p.b_k;
+
+    let a_base = p.a_at + inner * p.a_inner + outer * p.a_outer + begin + k_top * p.a_carry;
+    let own_row = row + lane * 4u;
+    let end_row = p.m - 1u;
+    let i0 = a_base + min(own_row, end_row) * p.a_row;
+    let i1 = a_base + min(own_row + 1u, end_row) * p.a_row;
+    let i2 = a_base + min(own_row + 2u, end_row) * p.a_row;
+    let i3 = a_base + min(own_row + 3u, end_row) * p.a_row;
+    var ka = 0u;
+
+    var c0 = ZERO;    var c1 = ZERO;    var c2 = ZERO;    var c3 = ZERO;
+    var c4 = ZERO;    var c5 = ZERO;    var c6 = ZERO;    var c7 = ZERO;
+    var c8 = ZERO;    var c9 = ZERO;    var c10 = ZERO;    var c11 = ZERO;
+    var c12 = ZERO;    var c13 = ZERO;    var c14 = ZERO;    var c15 = ZERO;
+    var c16 = ZERO;    var c17 = ZERO;    var c18 = ZERO;    var c19 = ZERO;
+    var c20 = ZERO;    var c21 = ZERO;    var c22 = ZERO;    var c23 = ZERO;
+    var c24 = ZERO;    var c25 = ZERO;    var c26 = ZERO;    var c27 = ZERO;
+    var c28 = ZERO;    var c29 = ZERO;    var c30 = ZERO;    var c31 = ZERO;
+
+    for (var k = begin; k < end; k += 1u) {
+        let v = image(bt, deep_z + step_z, y + step_y, x + step_x);
+        let own = vec4<f32>(a(i0 + ka), a(i1 + ka), a(i2 + ka), a(i3 + ka));
+        var s: vec4<f32>;
+        s = subgroupBroadcast(own, 0u); c0 += s.x * v; c1 += s.y * v; c2 += s.z * v; c3 += s.w * v;
+        s = subgroupBroadcast(own, 1u); c4 += s.x * v; c5 += s.y * v; c6 += s.z * v; c7 += s.w * v;
+        s = subgroupBroadcast(own, 2u); c8 += s.x * v; c9 += s.y * v; c10 += s.z * v; c11 += s.w * v;
+        s = subgroupBroadcast(own, 3u); c12 += s.x * v; c13 += s.y * v; c14 += s.z * v; c15 += s.w * v;
+        s = subgroupBroadcast(own, 4u); c16 += s.x * v; c17 += s.y * v; c18 += s.z * v; c19 += s.w * v;
+        s = subgroupBroadcast(own, 5u); c20 += s.x * v; c21 += s.y * v; c22 += s.z * v; c23 += s.w * v;
+        s = subgroupBroadcast(own, 6u); c24 += s.x * v; c25 += s.y * v; c26 += s.z * v; c27 += s.w * v;
+        s = subgroupBroadcast(own, 7u); c28 += s.x * v; c29 += s.y * v; c30 += s.z * v; c31 += s.w * v;
+
+        ka += 1u;
+        low += 1u;
+        step_x += p.step_x;
+        if low == p.k_low {
+            low = 0u;
+            step_x = 0u;
+            high += 1u;
+            step_y += p.step_y;
+            if high == p.k_high {
+                high = 0u;
+                step_y = 0u;
+                deep += 1u;
+                step_z += p.step_z;
+                if DEEP == 0u || deep == p.k_deep {
+                    deep = 0u;
+                    step_z = 0u;
+                    ka += p.a_carry;
+                    bt += p.b_k;
+                }
+            }
+        }
+    }
+
+    let base = z * p.m * p.n;
+    put(base, row + 0u, col, c0);
+    put(base, row + 1u, col, c1);
+    put(base, row + 2u, col, c2);
+    put(base, row + 3u, col, c3);
+    put(base, row + 4u, col, c4);
+    put(base, row + 5u, col, c5);
+    put(base, row + 6u, col, c6);
+    put(base, row + 7u, col, c7);
+    put(base, row + 8u, col, c8);
+    put(base, row + 9u, col, c9);
+    put(base, row + 10u, col, c10);
+    put(base, row + 11u, col, c11);
+    put(base, row + 12u, col, c12);
+    put(base, row + 13u, col, c13);
+    put(base, row + 14u, col, c14);
+    put(base, row + 15u, col, c15);
+    put(base, row + 16u, col, c16);
+    put(base, row + 17u, col, c17);
+    put(base, row + 18u, col, c18);
+    put(base, row + 19u, col, c19);
+    put(base, row + 20u, col, c20);
+    put(base, row + 21u, col, c21);
+    put(base, row + 22u, col, c22);
+    put(base, row + 23u, col, c23);
+    put(base, row + 24u, col, c24);
+    put(base, row + 25u, col, c25);
+    put(base, row + 26u, col, c26);
+    put(base, row + 27u, col, c27);
+    put(base, row + 28u, col, c28);
+    put(base, row + 29u, col, c29);
+    put(base, row + 30u, col, c30);
+    put(base, row + 31u, col, c31);
+}
