@@ -35,7 +35,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         bt += z3 * p.b_z3 + z2 * p.b_z2 + z1 * p.b_z1 + rest * p.b_z0;
     }
     var sum = 0i;
-    for (var k = 0u; k < p.k; k += 1u) {
+    let end = at_run_time(p.k, groups);
+    for (var k = 0u; k < end; k += 1u) {
         sum += a(at) * b(bt);
         at += p.a_k;
         bt += p.b_k;

@@ -31,7 +31,8 @@ fn main(
     let o = row / p.size;
     let own = i32(row - o * p.size);
     var value = base(i);
-    for (var j = 0u; j < p.n; j++) {
+    let end = at_run_time(p.n, grid);
+    for (var j = 0u; j < end; j++) {
         let source = (o * p.n + j) * p.inner + c;
         let at = select(source, j, SLICES == 1u);
         let to = i32(index(at));

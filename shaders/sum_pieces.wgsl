@@ -10,7 +10,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         return;
     }
     var sum = 0.0;
-    for (var s = 0u; s < p.pieces; s += 1u) {
+    let end = at_run_time(p.pieces, groups);
+    for (var s = 0u; s < end; s += 1u) {
         sum += part(s * p.len + i);
     }
     store(i, sum);
