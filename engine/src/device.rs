@@ -164,13 +164,13 @@ impl Device {
 
     /// Counters since the device was made.
     pub fn stats(&self) -> Stats {
-        let Counters { dispatches, submits, pipelines_created } = self.0.runtime.counters();
+        let Counters { dispatches, submits, pipelines_created, .. } = self.0.runtime.counters();
         Stats { dispatches, submits, pipelines_created, ..self.0.graph.stats() }
     }
 
     /// Bytes allocated, reserved, and at the peak; like `torch.cuda.memory_allocated` and friends.
     pub fn memory(&self) -> MemoryStats {
-        self.0.pool.stats()
+        MemoryStats { scratch: self.0.runtime.counters().scratch_bytes, ..self.0.pool.stats() }
     }
 
     /// Starts a new measurement of the peak, as `torch.cuda.reset_peak_memory_stats`.

@@ -83,6 +83,8 @@ pub struct Counters {
     pub dispatches: u64,
     pub submits: u64,
     pub pipelines_created: u64,
+    /// Working memory that kernels hold at present.
+    pub scratch_bytes: usize,
 }
 
 /// What is known about the hardware: kernels are chosen by it.

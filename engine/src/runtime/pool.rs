@@ -19,6 +19,8 @@ pub struct MemoryStats {
     pub reserved: usize,
     /// The most that was allocated at once.
     pub peak: usize,
+    /// Working memory of kernels on a GPU, shared by all plans; not part of the other figures.
+    pub scratch: usize,
 }
 
 #[derive(Debug)]

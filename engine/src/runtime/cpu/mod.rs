@@ -267,6 +267,7 @@ impl Runtime for Cpu {
             dispatches: self.dispatches.load(Ordering::Relaxed),
             submits: self.submits.load(Ordering::Relaxed),
             pipelines_created: 0,
+            scratch_bytes: 0,
         }
     }
 }

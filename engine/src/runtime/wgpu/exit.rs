@@ -8,6 +8,7 @@
 use std::ffi::c_int;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ::wgpu;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -50,14 +51,22 @@ extern "C" fn finish() {
         return;
     }
     // The thread that ends the process may itself be inside a submission, or another one be stuck in it.
-    if let Some(nobody) = RUNNING.try_write_for(std::time::Duration::from_secs(2)) {
+    if let Some(nobody) = RUNNING.try_write_for(Duration::from_secs(2)) {
         std::mem::forget(nobody);
     }
     let Some(open) = OPEN.try_lock() else { return };
-    for core in open.iter().filter_map(Weak::upgrade) {
-        // A device that is lost has nothing to wait for.
-        let _ = core.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(std::time::Duration::from_secs(10)) });
-        // Its own destructor would run after the driver's.
-        std::mem::forget(core);
+    let open: Vec<_> = open.iter().filter_map(Weak::upgrade).collect();
+    // On a thread of its own: this one's thread-local values, which wgpu uses, may be gone by now.
+    let wait = move || {
+        for core in open {
+            // A device that is lost has nothing to wait for.
+            let _ = core.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(10)) });
+            // Its own destructor would run after the driver's.
+            std::mem::forget(core);
+        }
+    };
+    // A process that may not start a thread any more ends without waiting.
+    if let Ok(thread) = std::thread::Builder::new().spawn(wait) {
+        let _ = thread.join();
     }
 }

@@ -244,6 +244,7 @@ impl Runtime for Gpu {
             dispatches: self.dispatches.load(Ordering::Relaxed),
             submits: self.submits.load(Ordering::Relaxed),
             pipelines_created: self.pipelines.created.load(Ordering::Relaxed),
+            scratch_bytes: self.scratch.lock().iter().map(|s| s.1).sum(),
         }
     }
 
