@@ -1,11 +1,11 @@
-// Scatter: y = base, then y[o, index, c] = src[o, j, c] (or += with ADD) for j = 0, 1, .. in order, where the
+// Scatter: y = base, then y[o, index, c] = src[o, j, c] (or what HOW says, see written) for j = 0, 1, .. in order, where the
 // shapes are seen as (outer, along the dimension, inner).
 //
 // The index is index[o, j, c], or index[j] for whole slices (SLICES). One invocation owns one element of y and
 // looks for it in all n indices: no atomics, so the same bits every time, at the cost of count * n index reads
 // (which all lanes of a group read together, from cache). Right for few indices; scatter_link.wgsl is for many.
 // Indices out of range meet no element.
-// Prelude: const SLICES, ADD; base(i), index(i), src(i), store(i, v), fault(value, position, size).
+// Prelude: const SLICES, HOW, ORDER; base(i), index(i), src(i), store(i, v), fault(value, position, size).
 
 struct Params {
     count: u32, // elements of y
@@ -41,11 +41,7 @@ fn main(
             fault(to, at, p.size);
         }
         if to == own {
-            if ADD == 1u {
-                value += src(source);
-            } else {
-                value = src(source);
-            }
+            value = written(value, src(source), HOW, ORDER);
         }
     }
     store(i, value);

@@ -1,6 +1,6 @@
 // Scatter with many indices, step 3 of 3: each element of y takes its contributions along its chain, in order.
 // See scatter_link.wgsl for the chains, scatter.wgsl for what is computed.
-// Prelude: const SLICES, ADD; base(i), src(i), link(i), store(i, v).
+// Prelude: const SLICES, HOW, ORDER; base(i), src(i), link(i), store(i, v).
 
 struct Params {
     count: u32, // invocations
@@ -29,11 +29,7 @@ fn main(
     var j = u32(link(select(i, row - o * p.size, SLICES == 1u)));
     while j > 0u {
         let source = (o * p.n + j - 1u) * p.inner + c;
-        if ADD == 1u {
-            value += src(source);
-        } else {
-            value = src(source);
-        }
+        value = written(value, src(source), HOW, ORDER);
         j = u32(link(p.heads + select(source, j - 1u, SLICES == 1u)));
     }
     store(i, value);

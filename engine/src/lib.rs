@@ -28,6 +28,7 @@ mod error;
 mod graph;
 pub mod io;
 pub mod loss;
+pub mod masked;
 pub mod nn;
 pub mod ops;
 pub mod optim;
@@ -48,8 +49,9 @@ pub use runtime::{Adapter, Limits};
 pub use shape::Shape;
 pub use taper_macros::Module;
 pub use tensor::{
-    BagMode, Dims, EmbeddingBag, GridMode, GridPadding, IndexArg, Interpolation, InterpolationMode, IntoIndex, IntoTensorData,
-    LeastSquares, MatrixNorm, Operand, Signed, Sizes, Slice, Spacing, Tensor, TensorOptions, manual_seed, rng_state, set_rng_state,
+    BagMode, Dims, EmbeddingBag, GridMode, GridPadding, IndexArg, Indexing, Interpolation, InterpolationMode, IntoIndex, IntoTensorData,
+    LeastSquares, MatrixNorm, Operand, QuantileMode, ScatterReduce, Signed, Sizes, Slice, Spacing, Tensor, TensorOptions, Unique,
+    manual_seed, rng_state, set_rng_state,
 };
 
 /// What a program usually needs: `use taper::prelude::*;`.

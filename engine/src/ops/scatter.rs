@@ -1,4 +1,4 @@
-//! Writing at indices: replacing or adding, element by element or whole slices.
+//! Writing at indices: replacing, adding, multiplying, the larger or the smaller, element by element or whole slices.
 //!
 //! The same bits every time: each element of the result takes its contributions in the order of the indices,
 //! on the CPU and on a GPU, without atomics. With n indices a GPU spends about n^2 / 2 comparisons on finding
@@ -9,6 +9,7 @@ use smallvec::smallvec;
 
 use super::gather::{GROUP, Pick, around, checked_indices, computed, expect_beside, expect_indices, groups};
 use super::op::{Grads, Kind, Op, Saves, Spec};
+use super::sort::order_of;
 use crate::autograd::Ctx;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -17,22 +18,37 @@ use crate::runtime::Adapter;
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
 use crate::tensor::Tensor;
 
-/// `y = base`, then along `dim` for every `j` in order: `y[.., index[.., j, ..], ..] = src[.., j, ..]`, or `+=`
-/// with `add`. Inputs: base, index, src; where an index occurs twice without `add`, the last one stays.
+/// What is left of an old element and one that is written there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// The new one: where an index occurs twice, the last one stays.
+    Put,
+    Add,
+    Multiply,
+    /// The larger; a NaN wins.
+    Max,
+    /// The smaller; a NaN wins.
+    Min,
+}
+
+/// `y = base`, then along `dim` for every `j` in order: `y[.., index[.., j, ..], ..]` becomes what `how` makes of it and
+/// `src[.., j, ..]`. Inputs: base, index, src. [`How::Put`] and [`How::Add`] have a gradient.
 #[derive(Debug, Clone)]
 pub(crate) struct Scatter {
     pub dim: usize,
     pub pick: Pick,
-    pub add: bool,
+    pub how: How,
 }
 
 impl Op for Scatter {
     fn name(&self) -> &'static str {
-        match (self.pick, self.add) {
-            (Pick::Element, false) => "scatter",
-            (Pick::Element, true) => "scatter_add",
-            (Pick::Slice, false) => "index_copy",
-            (Pick::Slice, true) => "index_add",
+        match (self.pick, self.how) {
+            (Pick::Element, How::Put) => "scatter",
+            (Pick::Element, How::Add) => "scatter_add",
+            (Pick::Element, _) => "scatter_reduce",
+            (Pick::Slice, How::Put) => "index_copy",
+            (Pick::Slice, How::Add) => "index_add",
+            (Pick::Slice, _) => "index_reduce",
         }
     }
 
@@ -42,8 +58,8 @@ impl Op for Scatter {
         if base.dtype != src.dtype {
             return Err(Error::dtype(self.name(), format!("the source is {}, the tensor {}", src.dtype, base.dtype)));
         }
-        if self.add && base.dtype == DType::Bool {
-            return Err(Error::dtype(self.name(), "bool does not add; convert it to integers first"));
+        if self.how != How::Put && base.dtype == DType::Bool {
+            return Err(Error::dtype(self.name(), "bools do not combine; convert them to integers first"));
         }
         expect_beside(self.name(), self.dim, &base.shape, "the source", &src.shape)?;
         let fits = match self.pick {
@@ -64,7 +80,7 @@ impl Op for Scatter {
     }
 
     fn attrs(&self, key: &mut Vec<u64>) {
-        key.push(self.dim as u64);
+        key.extend([self.dim as u64, self.how as u64]);
     }
 
     fn saves(&self) -> Saves {
@@ -73,10 +89,13 @@ impl Op for Scatter {
 
     /// d base = dy, zeroed where it was replaced; d src = dy read at the indices.
     fn backward(&self, ctx: &Ctx<'_>, dy: &Tensor) -> Result<Grads> {
+        if !matches!(self.how, How::Put | How::Add) {
+            return Err(Error::autograd(self.name(), "this reduction has its gradient in the method that calls it"));
+        }
         let (index, dim) = (ctx.input(1)?, self.dim as isize);
         let base = match self.pick {
             _ if !ctx.needs(0) => None,
-            _ if self.add => Some(dy.to_dtype(ctx.spec(0).dtype)?),
+            _ if self.how == How::Add => Some(dy.to_dtype(ctx.spec(0).dtype)?),
             Pick::Element => Some(dy.scatter_value(dim, index, 0)?.to_dtype(ctx.spec(0).dtype)?),
             Pick::Slice => Some(dy.index_fill(dim, index, 0)?.to_dtype(ctx.spec(0).dtype)?),
         };
@@ -97,20 +116,36 @@ impl Compute for Scatter {
                 self.write::<$t>(&inputs[0], &index, &inputs[2], out, $put)
             };
         }
-        match (self.add, out.dtype) {
-            (true, DType::F32) => put!(f32, |y, x| *y += x),
-            (true, DType::F64) => put!(f64, |y, x| *y += x),
-            (_, d) => match (self.add, d.size()) {
-                // Wrapping addition is the same for signed and unsigned integers.
-                (true, 1) => put!(u8, |y, x| *y = y.wrapping_add(x)),
-                (true, 2) => put!(u16, |y, x| *y = y.wrapping_add(x)),
-                (true, 4) => put!(u32, |y, x| *y = y.wrapping_add(x)),
-                (true, _) => put!(u64, |y, x| *y = y.wrapping_add(x)),
-                (false, 1) => put!(u8, |y, x| *y = x),
-                (false, 2) => put!(u16, |y, x| *y = x),
-                (false, 4) => put!(u32, |y, x| *y = x),
-                (false, _) => put!(u64, |y, x| *y = x),
+        match (self.how, out.dtype) {
+            (How::Put, d) => match d.size() {
+                1 => put!(u8, |y, x| *y = x),
+                2 => put!(u16, |y, x| *y = x),
+                4 => put!(u32, |y, x| *y = x),
+                _ => put!(u64, |y, x| *y = x),
             },
+            (how, DType::F32) => put!(f32, float(how)),
+            (how, DType::F64) => put!(f64, float(how)),
+            // Wrapping sums and products are the same for signed and unsigned integers.
+            (How::Add, d) => match d.size() {
+                1 => put!(u8, |y, x| *y = y.wrapping_add(x)),
+                2 => put!(u16, |y, x| *y = y.wrapping_add(x)),
+                4 => put!(u32, |y, x| *y = y.wrapping_add(x)),
+                _ => put!(u64, |y, x| *y = y.wrapping_add(x)),
+            },
+            (How::Multiply, d) => match d.size() {
+                1 => put!(u8, |y, x| *y = y.wrapping_mul(x)),
+                2 => put!(u16, |y, x| *y = y.wrapping_mul(x)),
+                4 => put!(u32, |y, x| *y = y.wrapping_mul(x)),
+                _ => put!(u64, |y, x| *y = y.wrapping_mul(x)),
+            },
+            (how, DType::U8) => put!(u8, extreme(how)),
+            (how, DType::I8) => put!(i8, extreme(how)),
+            (how, DType::U16) => put!(u16, extreme(how)),
+            (how, DType::I16) => put!(i16, extreme(how)),
+            (how, DType::U32) => put!(u32, extreme(how)),
+            (how, DType::I32) => put!(i32, extreme(how)),
+            (how, DType::U64) => put!(u64, extreme(how)),
+            (how, _) => put!(i64, extreme(how)),
         }
         Ok(())
     }
@@ -127,7 +162,7 @@ impl Compute for Scatter {
         let (links, heads) = (lists * n, lists * size);
         let launch = |shader, reads, write, threads, inner| Launch {
             shader,
-            consts: vec![("SLICES", slices as u32), ("ADD", self.add as u32)],
+            consts: vec![("SLICES", slices as u32), ("HOW", self.how as u32), ("ORDER", order_of(output.dtype))],
             reads,
             write,
             params: [threads, n, inner, size, heads].map(|v| v as u32).to_vec(),
@@ -152,6 +187,24 @@ impl Compute for Scatter {
     fn epilogue(&self) -> bool {
         true
     }
+}
+
+/// How two floats combine.
+fn float<T: super::Float>(how: How) -> impl Fn(&mut T, T) + Sync {
+    #[allow(clippy::eq_op)]
+    let nan = |v: T| v != v;
+    move |y, x| match how {
+        How::Add => *y += x,
+        How::Multiply => *y = *y * x,
+        How::Max if nan(x) || x > *y => *y = x,
+        How::Min if nan(x) || x < *y => *y = x,
+        _ => {}
+    }
+}
+
+/// The larger or the smaller of two integers.
+fn extreme<T: Ord + Copy>(how: How) -> impl Fn(&mut T, T) + Sync {
+    move |y, x| *y = if how == How::Max { x.max(*y) } else { x.min(*y) }
 }
 
 impl Scatter {

@@ -91,6 +91,10 @@ pub(crate) fn resolve(op: &'static str, dims: &impl Dims, rank: usize) -> Result
 
 /// The dimensions meant, in ascending order; an empty list is all of them, as in PyTorch's reductions.
 pub(crate) fn resolve_reduced(op: &'static str, dims: &impl Dims, rank: usize) -> Result<SmallVec<[usize; 6]>> {
+    // PyTorch keeps the reduced dimensions in one word.
+    if rank > 64 {
+        return Err(Error::argument(op, format!("reduces at most 64 dimensions, not {rank}")));
+    }
     let mut out = resolve(op, dims, rank)?;
     if out.is_empty() {
         return Ok((0..rank).collect());

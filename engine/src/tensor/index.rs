@@ -11,6 +11,7 @@ use super::Tensor;
 use crate::autograd;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::ops::How;
 use crate::shape::{Layout, Shape, broadcast, numel};
 
 /// One part of an index; most are written as what they are: `1`, `2..5`, `..`, `&idx`.
@@ -199,7 +200,12 @@ impl Tensor {
         let view = self.view_through("index", parsed.view.clone())?;
         let plan = Picking::new(&view, &parsed.picks)?;
         let value = value.to_dtype(self.dtype())?.expand(&plan.shape)?;
-        let new = plan.gathered(&view)?.index_put_along(accumulate, plan.at, &plan.index, &plan.unspread(&value)?)?;
+        let new = plan.gathered(&view)?.index_put_along(
+            if accumulate { How::Add } else { How::Put },
+            plan.at,
+            &plan.index,
+            &plan.unspread(&value)?,
+        )?;
         self.assign_region(&parsed.view, &plan.ungathered(&new)?)
     }
 

@@ -1,6 +1,8 @@
 //! The handle people hold.
 
 mod activation;
+mod arrange;
+mod combine;
 mod convert;
 mod create;
 mod dims;
@@ -21,10 +23,14 @@ mod part;
 mod pick;
 mod random;
 mod reduce;
+mod scan;
+mod search;
+mod sort;
 mod spatial;
 mod special;
 mod statistics;
 mod unary;
+mod unique;
 mod view;
 
 use std::panic::Location;
@@ -41,6 +47,8 @@ use crate::graph::node::{Held, Input, Node, State, next_id};
 use crate::ops::{Kind, Op, OpRef, Spec};
 use crate::shape::{Layout, Shape, numel};
 
+pub use arrange::Indexing;
+pub use combine::ScatterReduce;
 pub use create::IntoTensorData;
 pub use create::TensorOptions;
 pub(crate) use create::reserve;
@@ -49,8 +57,10 @@ pub use index::{IndexArg, IntoIndex, Slice};
 pub use math::Operand;
 pub use matrix::{LeastSquares, MatrixNorm};
 pub use random::{manual_seed, rng_state, set_rng_state};
+pub use sort::QuantileMode;
 pub use spatial::{BagMode, EmbeddingBag, GridMode, GridPadding, Interpolation, InterpolationMode};
 pub use statistics::Spacing;
+pub use unique::Unique;
 
 /// An n-dimensional array on a device, possibly not computed yet, possibly part of an autograd graph.
 ///

@@ -10,7 +10,7 @@ use crate::autograd;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::graph::kernel::Compute;
-use crate::ops::{self, Op, Pick};
+use crate::ops::{self, How, Op, Pick};
 use crate::shape::{Layout, Shape, broadcast};
 
 /// Elements.
@@ -39,7 +39,7 @@ impl Tensor {
     /// Ranks or types that differ, an index larger than `src`, or than the tensor beside `dim`, an index out of range.
     #[track_caller]
     pub fn scatter(&self, dim: isize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
-        self.scatter_with(false, dim, index, src)
+        self.scatter_with(How::Put, dim, index, src)
     }
 
     /// [`scatter`](Self::scatter) of one number.
@@ -49,7 +49,7 @@ impl Tensor {
     #[track_caller]
     pub fn scatter_value(&self, dim: isize, index: &Tensor, value: impl Into<Scalar>) -> Result<Tensor> {
         let src = Tensor::full([0usize; 0], value, (self.dtype(), self.device()))?.expand(index.shape())?;
-        self.scatter_with(false, dim, index, &src)
+        self.scatter_with(How::Put, dim, index, &src)
     }
 
     /// `y = x`, then `y[.., index[.., j, ..], ..] += src[.., j, ..]` along `dim`, in the order of `j`: the same bits
@@ -59,17 +59,17 @@ impl Tensor {
     /// As for [`scatter`](Self::scatter).
     #[track_caller]
     pub fn scatter_add(&self, dim: isize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
-        self.scatter_with(true, dim, index, src)
+        self.scatter_with(How::Add, dim, index, src)
     }
 
     #[track_caller]
-    fn scatter_with(&self, add: bool, dim: isize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
+    pub(super) fn scatter_with(&self, how: How, dim: isize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
         if self.rank() == 0 && index.rank() <= 1 && src.rank() <= 1 {
             let (index, src) = (index.flatten(0, -1)?, src.flatten(0, -1)?);
-            return self.reshape([1usize])?.scatter_with(add, dim, &index, &src)?.reshape([0usize; 0]);
+            return self.reshape([1usize])?.scatter_with(how, dim, &index, &src)?.reshape([0usize; 0]);
         }
         let d = self.dim("scatter", dim)?;
-        let op = ops::Scatter { dim: d, pick: Pick::Element, add };
+        let op = ops::Scatter { dim: d, pick: Pick::Element, how };
         let name = op.name();
         if self.dtype() != src.dtype() {
             return Err(Error::dtype(name, format!("the source is {}, the tensor {}", src.dtype(), self.dtype())));
@@ -143,7 +143,7 @@ impl Tensor {
     /// end, and bools are true where any was.
     #[track_caller]
     fn scattered(&self, op: ops::Scatter, index: &Tensor, src: &Tensor) -> Result<Tensor> {
-        if op.add && self.dtype().size() < 4 && !self.dtype().is_float() {
+        if op.how != How::Put && self.dtype().size() < 4 && !self.dtype().is_float() {
             let wide = self.to_dtype(DType::I32)?.indexed(op, &[index, &src.to_dtype(DType::I32)?])?;
             return wide.to_dtype(self.dtype());
         }
@@ -200,7 +200,7 @@ impl Tensor {
     /// `dim` or an index out of range, shapes or types that do not fit.
     #[track_caller]
     pub fn index_add(&self, dim: isize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
-        self.index_put_along(true, dim, index, src)
+        self.index_put_along(How::Add, dim, index, src)
     }
 
     /// This tensor with those slices of `dim` that `index` names replaced by the ones of `src`; of equal indices the last one
@@ -210,7 +210,7 @@ impl Tensor {
     /// `dim` or an index out of range, shapes or types that do not fit.
     #[track_caller]
     pub fn index_copy(&self, dim: isize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
-        self.index_put_along(false, dim, index, src)
+        self.index_put_along(How::Put, dim, index, src)
     }
 
     /// This tensor with those slices of `dim` that `index` names filled with one number.
@@ -230,11 +230,11 @@ impl Tensor {
     }
 
     #[track_caller]
-    pub(super) fn index_put_along(&self, add: bool, dim: isize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
+    pub(super) fn index_put_along(&self, how: How, dim: isize, index: &Tensor, src: &Tensor) -> Result<Tensor> {
         if self.rank() == 0 {
-            return self.reshape([1usize])?.index_put_along(add, dim, index, &src.at_least_1d()?)?.reshape([0usize; 0]);
+            return self.reshape([1usize])?.index_put_along(how, dim, index, &src.at_least_1d()?)?.reshape([0usize; 0]);
         }
-        let op = ops::Scatter { dim: self.dim("index_add", dim)?, pick: Pick::Slice, add };
+        let op = ops::Scatter { dim: self.dim("index_add", dim)?, pick: Pick::Slice, how };
         let (name, d) = (op.name(), op.dim);
         let index = index.at_least_1d()?.as_indices(name, d, self.shape()[d])?;
         if index.numel() == 0 && src.numel() == 0 {

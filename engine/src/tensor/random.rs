@@ -198,11 +198,15 @@ impl Tensor {
     /// 1 with the probability each element gives, else 0; like `torch.bernoulli`.
     ///
     /// # Errors
-    /// A type that is no float.
+    /// A type that is no float. An element outside 0 to 1 is reported when the result is read: as an index out of range.
     #[track_caller]
     pub fn bernoulli(&self) -> Result<Tensor> {
         float("bernoulli", Some(self.dtype()))?;
-        Tensor::rand(self.shape(), self.device())?.lt(&self.detach()?)?.to_dtype(self.dtype())
+        let p = self.detach()?;
+        let wrong = p.ge(0)?.logical_and(&p.le(1)?)?.logical_not()?;
+        let drawn = Tensor::rand(self.shape(), self.device())?.lt(&p)?.to_dtype(DType::I64)?.masked_fill(&wrong, 2)?;
+        let outcomes = Tensor::arange(0, 2, 1, (self.dtype(), self.device()))?;
+        outcomes.index_select(0, &drawn.flatten(0, -1)?)?.reshape(self.shape())
     }
 }
 

@@ -17,6 +17,8 @@
 //! # Ok(()) }
 //! ```
 
+mod arrange;
+mod combine;
 mod convert;
 mod create;
 mod decompose;
@@ -24,10 +26,12 @@ mod index;
 mod inplace;
 mod linalg;
 mod losses;
+mod masked;
 mod math;
 mod natives;
 mod network;
 mod nn;
+mod order;
 mod products;
 mod reduce;
 mod spatial;
@@ -78,7 +82,7 @@ pub fn overloads(name: &str) -> &'static [&'static Operator] {
 
 /// Whether there is an operator of that name.
 pub fn exists(name: &str) -> bool {
-    !overloads(name).is_empty() || inplace::of(name).is_some()
+    !overloads(name).is_empty() || inplace::of(name).is_some() || arrange::copied(name).is_some()
 }
 
 /// Every signature of every operator.
@@ -100,6 +104,10 @@ pub fn operators() -> impl Iterator<Item = &'static Operator> {
         spatial::ROWS,
         decompose::ROWS,
         natives::ROWS,
+        order::ROWS,
+        arrange::ROWS,
+        combine::ROWS,
+        masked::ROWS,
     ]
     .into_iter()
     .flatten()
@@ -117,6 +125,10 @@ pub fn prepare(name: &str, args: &[Value], kwargs: &[(&str, Value)], device: &De
             let new = ready()?;
             input.overwrite(base, new.tensor().cloned()).cloned().map(Value::Tensor)
         }));
+    }
+    if let (true, Some(base)) = (overloads(name).is_empty(), arrange::copied(name)) {
+        let ready = prepare(base, args, kwargs, device)?;
+        return Ok(Box::new(move || arrange::copies(ready()?)));
     }
     for op in overloads(name) {
         match op.bind(args, kwargs, device) {
@@ -190,6 +202,14 @@ impl Given<'_> {
     }
 }
 
+/// A parameter's name without the mark of names that Rust keeps for itself.
+const fn plain(name: &'static str) -> &'static str {
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}
+
 /// One row: a name, a signature with Python's names and defaults, and a `Result` of anything that is a [`Value`].
 macro_rules! row {
     ($name:expr, ( $($param:ident : $type:ty $(= $default:expr)?),* $(,)? ), $body:expr) => {
@@ -197,7 +217,7 @@ macro_rules! row {
             name: $name,
             params: &[$(
                 super::Param {
-                    name: stringify!($param),
+                    name: super::plain(stringify!($param)),
                     required: super::row!(@required $($default)?) && !<$type as super::FromValue>::OPTIONAL,
                     variadic: <$type as super::FromValue>::VARIADIC,
                 }
