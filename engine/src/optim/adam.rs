@@ -1,12 +1,9 @@
 //! Adam and AdamW.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
-
-use super::optimizer::{Optim, Rule};
-use super::require;
-use super::state::{flag, missing, number};
+use super::optimizer::Optim;
+use super::rule::{Rule, Run, State};
+use super::settings::{Options, Setting, Settings, read};
+use super::{require, unit};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -34,6 +31,7 @@ pub struct AdamRule<const DECOUPLED: bool> {
     weight_decay: f64,
     amsgrad: bool,
     maximize: bool,
+    decoupled_weight_decay: bool,
 }
 
 impl<const DECOUPLED: bool> Optim<AdamRule<DECOUPLED>> {
@@ -47,7 +45,7 @@ impl<const DECOUPLED: bool> Optim<AdamRule<DECOUPLED>> {
 
     pub fn builder(lr: f64) -> AdamRule<DECOUPLED> {
         let weight_decay = if DECOUPLED { 1e-2 } else { 0.0 };
-        AdamRule { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay, amsgrad: false, maximize: false }
+        AdamRule { lr, betas: (0.9, 0.999), eps: 1e-8, weight_decay, amsgrad: false, maximize: false, decoupled_weight_decay: DECOUPLED }
     }
 }
 
@@ -81,6 +79,12 @@ impl<const DECOUPLED: bool> AdamRule<DECOUPLED> {
         self
     }
 
+    /// Shrinks the parameter by `lr * weight_decay` instead of adding to the gradient: what makes AdamW of Adam.
+    pub fn decoupled_weight_decay(mut self, on: bool) -> Self {
+        self.decoupled_weight_decay = on;
+        self
+    }
+
     /// # Errors
     /// As [`Optim::with_groups`].
     pub fn build<P: Into<Tensor>>(self, params: impl IntoIterator<Item = P>) -> Result<Optim<Self>> {
@@ -95,28 +99,20 @@ impl<const DECOUPLED: bool> Rule for AdamRule<DECOUPLED> {
         let (b1, b2) = self.betas;
         require(Self::NAME, "lr", self.lr, self.lr >= 0.0)?;
         require(Self::NAME, "eps", self.eps, self.eps >= 0.0)?;
-        require(Self::NAME, "beta 1", b1, (0.0..1.0).contains(&b1))?;
-        require(Self::NAME, "beta 2", b2, (0.0..1.0).contains(&b2))?;
+        unit(Self::NAME, "beta 1", b1)?;
+        unit(Self::NAME, "beta 2", b2)?;
         require(Self::NAME, "weight_decay", self.weight_decay, self.weight_decay >= 0.0)
     }
 
-    fn lr(&self) -> f64 {
-        self.lr
-    }
-
-    fn set_lr(&mut self, lr: f64) {
-        self.lr = lr;
-    }
-
-    fn states(&self) -> Vec<&'static str> {
-        let all = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"];
+    fn states(&self, _: &[usize]) -> Vec<State> {
+        let all = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"].map(State::zero);
         all[..if self.amsgrad { 3 } else { 2 }].to_vec()
     }
 
-    fn update(&self, step: u64, p: &Tensor, grad: &Tensor, states: &mut [Tensor]) -> Result<Tensor> {
+    fn update(&self, run: &mut Run<'_>, p: &Tensor, grad: &Tensor, states: &mut [Tensor]) -> Result<Tensor> {
         let (b1, b2) = self.betas;
         let (mut p, mut g) = (p.clone(), if self.maximize { grad.neg()? } else { grad.clone() });
-        match (self.weight_decay, DECOUPLED) {
+        match (self.weight_decay, self.decoupled_weight_decay) {
             (0.0, _) => {}
             (decay, true) => p = p * (1.0 - self.lr * decay),
             (decay, false) => g = g + &p * decay,
@@ -132,28 +128,44 @@ impl<const DECOUPLED: bool> Rule for AdamRule<DECOUPLED> {
             _ => &*v,
         };
         // The corrections are powers of the step count: numbers of the host, run-time parameters of the plan.
-        let correction = |beta: f64| 1.0 - beta.powf(step as f64);
+        let correction = |beta: f64| 1.0 - beta.powf(run.step as f64);
         let denominator = v.sqrt()? * (1.0 / correction(b2).sqrt()) + self.eps;
         p.sub(&*m / denominator * (self.lr / correction(b1)))
     }
+}
 
-    fn options(&self) -> BTreeMap<String, Value> {
-        let AdamRule { lr, betas: (b1, b2), eps, weight_decay, amsgrad, maximize } = self;
-        let json = json!({ "lr": lr, "betas": [b1, b2], "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-            "maximize": maximize, "decoupled_weight_decay": DECOUPLED });
-        json.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+impl<const DECOUPLED: bool> Settings for AdamRule<DECOUPLED> {
+    fn lr(&self) -> f64 {
+        self.lr
     }
 
-    fn with_options(&self, o: &BTreeMap<String, Value>) -> Result<Self> {
-        let beta =
-            |i: usize| o.get("betas").and_then(|b| b.get(i)).and_then(Value::as_f64).ok_or_else(|| missing("betas", "pair of numbers"));
+    fn set_lr(&mut self, lr: f64) {
+        self.lr = lr;
+    }
+
+    fn options(&self) -> Options {
+        let AdamRule { lr, betas, eps, weight_decay, amsgrad, maximize, decoupled_weight_decay } = self;
+        let named = [
+            ("lr", lr.to_json()),
+            ("betas", betas.to_json()),
+            ("eps", eps.to_json()),
+            ("weight_decay", weight_decay.to_json()),
+            ("amsgrad", amsgrad.to_json()),
+            ("maximize", maximize.to_json()),
+            ("decoupled_weight_decay", decoupled_weight_decay.to_json()),
+        ];
+        named.into_iter().map(|(k, v)| (k.to_string(), v)).collect()
+    }
+
+    fn with_options(&self, o: &Options) -> Result<Self> {
         Ok(AdamRule {
-            lr: number(o, "lr")?,
-            betas: (beta(0)?, beta(1)?),
-            eps: number(o, "eps")?,
-            weight_decay: number(o, "weight_decay")?,
-            amsgrad: flag(o, "amsgrad")?,
-            maximize: flag(o, "maximize")?,
+            lr: read(o, "lr", self.lr)?,
+            betas: read(o, "betas", self.betas)?,
+            eps: read(o, "eps", self.eps)?,
+            weight_decay: read(o, "weight_decay", self.weight_decay)?,
+            amsgrad: read(o, "amsgrad", self.amsgrad)?,
+            maximize: read(o, "maximize", self.maximize)?,
+            decoupled_weight_decay: read(o, "decoupled_weight_decay", self.decoupled_weight_decay)?,
         })
     }
 }

@@ -21,25 +21,77 @@
 //! # Ok(()) }
 //! ```
 
+mod adadelta;
+mod adafactor;
+mod adagrad;
 mod adam;
+mod adamax;
+mod asgd;
+mod build;
+mod clip;
+#[cfg(test)]
+mod family_tests;
+mod lamb;
+mod lars;
+mod lbfgs;
+mod lion;
+mod lookahead;
+pub mod lr_scheduler;
+mod muon;
+mod nadam;
 mod optimizer;
+mod radam;
+mod rmsprop;
+mod rprop;
+mod rule;
+mod segments;
+mod settings;
 mod sgd;
 mod slab;
+mod sparse_adam;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wolfe;
 
+pub use adadelta::{Adadelta, AdadeltaRule};
+pub use adafactor::{Adafactor, AdafactorRule};
+pub use adagrad::{Adagrad, AdagradRule};
 pub use adam::{Adam, AdamRule, AdamW};
-pub use optimizer::{Optim, Optimizer, Rule};
+pub use adamax::{Adamax, AdamaxRule};
+pub use asgd::{ASGD, ASGDRule};
+pub use build::{BoxedOptimizer, OPTIMIZERS, build};
+pub use clip::{AdaptiveClip, clip_grad_norm_, clip_grad_value_, grad_norm};
+pub use lamb::{Lamb, LambRule};
+pub use lars::{Lars, LarsRule};
+pub use lbfgs::{Lbfgs, LbfgsRule};
+pub use lion::{Lion, LionRule};
+pub use lookahead::{Lookahead, Sam};
+pub use muon::{Muon, MuonRule};
+pub use nadam::{NAdam, NAdamRule};
+pub use optimizer::{Optim, Optimizer};
+pub use radam::{RAdam, RAdamRule};
+pub use rmsprop::{RMSprop, RMSpropRule};
+pub use rprop::{Rprop, RpropRule};
+pub use rule::{Rule, Run, State};
+pub use settings::{Options, Setting, Settings};
 pub use sgd::{Sgd, SgdRule};
+pub use sparse_adam::{SparseAdam, SparseAdamRule};
 pub use state::{GroupState, OptimizerState};
 
 /// PyTorch's spelling of [`Sgd`].
 pub type SGD = Sgd;
+/// PyTorch's spelling of [`Lbfgs`].
+pub type LBFGS = Lbfgs;
 
 use crate::error::{Error, Result};
 
 /// Refuses a hyperparameter that is out of its range, or not a number.
 fn require(op: &'static str, name: &str, value: f64, fits: bool) -> Result<()> {
     if fits { Ok(()) } else { Err(Error::argument(op, format!("{name} = {value} is out of range"))) }
+}
+
+/// Refuses a decay rate outside `[0, 1)`.
+fn unit(op: &'static str, name: &str, value: f64) -> Result<()> {
+    require(op, name, value, (0.0..1.0).contains(&value))
 }

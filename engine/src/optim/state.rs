@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
-use crate::error::{Error, Result};
+use super::settings::Options;
 use crate::tensor::Tensor;
 
 /// The state of one parameter: `exp_avg`, `step`, ..
@@ -24,19 +22,5 @@ pub struct GroupState {
     /// Indices of the group's parameters.
     pub params: Vec<usize>,
     /// Hyperparameters by name.
-    pub options: BTreeMap<String, Value>,
-}
-
-/// A number among the options.
-pub(super) fn number(options: &BTreeMap<String, Value>, name: &str) -> Result<f64> {
-    options.get(name).and_then(Value::as_f64).ok_or_else(|| missing(name, "number"))
-}
-
-/// A flag among the options; a missing one is `false`.
-pub(super) fn flag(options: &BTreeMap<String, Value>, name: &str) -> Result<bool> {
-    options.get(name).map_or(Ok(false), |v| v.as_bool().ok_or_else(|| missing(name, "bool")))
-}
-
-pub(super) fn missing(name: &str, kind: &str) -> Error {
-    Error::argument("load_state_dict", format!("the options have no {kind} '{name}'"))
+    pub options: Options,
 }

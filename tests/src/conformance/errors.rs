@@ -55,7 +55,11 @@ pub fn optimizer(case: &Json, device: &Device) -> Outcome {
         let param = taper::Tensor::ones([2, 2], device)?;
         param.requires_grad_(true)?;
         let name = case["optimizer"].as_str().unwrap_or_default();
-        match optimizers::build(name, &[(vec![param], &case["kwargs"])]) {
+        // Recorded without its learning rate, a tensor of two elements: here a rate is a number.
+        if case["error"]["message"].as_str().is_some_and(|m| m.starts_with("Tensor lr")) && case["kwargs"].get("lr").is_none() {
+            return if taper::optim::OPTIMIZERS.contains(&name) { Err(Outcome::PassedByType) } else { Err(Outcome::Missing(name.into())) };
+        }
+        match optimizers::build(name, [(vec![param], &case["kwargs"])]) {
             Err(Outcome::Missing(what)) => Err(Outcome::Missing(what)),
             Err(_) => Ok(()),
             Ok(_) => Err(Outcome::failed("was constructed")),

@@ -14,6 +14,7 @@ mod optimizers;
 mod outcome;
 pub mod rates;
 pub mod report;
+mod schedulers;
 pub mod suite;
 pub mod table;
 mod train;
@@ -156,7 +157,7 @@ impl Kind {
         let id = text("id").unwrap_or("?");
         match self {
             Kind::Train => id.into(),
-            _ if self.of_many() => ["op", "module", "optimizer", "scheduler"].into_iter().find_map(text).unwrap_or(id).into(),
+            _ if self.of_many() => ["op", "module", "scheduler", "optimizer"].into_iter().find_map(text).unwrap_or(id).into(),
             _ => entry.name.clone(),
         }
     }
@@ -172,7 +173,7 @@ impl Kind {
                 Kind::OpErrors => errors::op(file, case, device),
                 Kind::ModuleErrors => errors::module(file, case, device),
                 Kind::OptimErrors => errors::optimizer(case, device),
-                Kind::LrScheduler => Outcome::Missing("learning-rate schedulers".into()),
+                Kind::LrScheduler => schedulers::sample(case, device).into(),
                 Kind::DType => Outcome::Missing("no cases".into()),
             }
         })

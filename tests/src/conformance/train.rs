@@ -10,12 +10,10 @@ use super::make::{Maker, download, floats};
 use super::modules::{self, Inputs, load};
 use super::optimizers;
 use super::outcome::{Outcome, Step};
+use super::schedulers;
 use super::suite::{File, Stored};
 
 pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
-    if !sample["scheduler"].is_null() {
-        return Err(Outcome::Missing(format!("scheduler {}", sample["scheduler"]["name"])));
-    }
     let mut maker = Maker::new(file, device);
     let mut network = taper::nn::Sequential::new();
     for layer in sample["layers"].as_array().into_iter().flatten() {
@@ -29,7 +27,12 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     let loss = modules::build(sample["loss"]["module"].as_str().unwrap_or_default(), &sample["loss"], &mut maker)?;
     let params = network.parameters().iter().map(|p| (**p).clone()).collect();
     let optimizer = &sample["optimizer"];
-    let mut optimizer = optimizers::build(optimizer["name"].as_str().unwrap_or_default(), &[(params, &optimizer["kwargs"])])?;
+    let mut optimizer = optimizers::build(optimizer["name"].as_str().unwrap_or_default(), [(params, &optimizer["kwargs"])])?;
+    let scheduler = &sample["scheduler"];
+    let mut scheduler = match scheduler["name"].as_str() {
+        Some(name) => Some(schedulers::Any::new(name, scheduler, &mut optimizer)?),
+        None => None,
+    };
     let (input, target) =
         (maker.tensor(sample["input"].as_str().unwrap_or_default())?, maker.tensor(sample["target"].as_str().unwrap_or_default())?);
     let mut losses = Vec::new();
@@ -39,7 +42,11 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
         let value = value.tensor()?;
         value.backward()?;
         optimizer.step()?;
-        losses.push(floats(&download(value)?).first().copied().unwrap_or(f64::NAN) as f32);
+        let loss_now = floats(&download(value)?).first().copied().unwrap_or(f64::NAN);
+        if let Some(scheduler) = &mut scheduler {
+            scheduler.step(Some(loss_now), &mut optimizer)?;
+        }
+        losses.push(loss_now as f32);
     }
     let tolerance = Tolerance::of(sample);
     let expected = maker.stored(sample["losses"].as_str().unwrap_or_default())?;
