@@ -20,6 +20,7 @@
 // The derive macros write `::taper`, here as elsewhere.
 extern crate self as taper;
 
+pub mod amp;
 pub mod autograd;
 pub mod data;
 mod device;
@@ -58,4 +59,13 @@ pub use tensor::{
 pub mod prelude {
     pub use crate::nn::Module;
     pub use crate::{DType, Device, Element, Error, Result, Tensor, no_grad};
+}
+
+/// The examples of these pages compile and run.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/from-pytorch.md")]
+    struct FromPyTorch;
 }

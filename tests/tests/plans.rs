@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use taper::nn::{Linear, Module};
-use taper::optim::{Adam, Optimizer, Sgd};
+use taper::optim::{Adam, AdamW, Optimizer, Sgd, clip_grad_norm_};
 use taper::{Device, Error, Result, Stats, Tensor, loss, no_grad, with_eager};
 use taper_tests::{Rng, assert_close, for_each_device, gpus, read};
 
@@ -155,6 +155,42 @@ fn an_optimizer_step_of_a_group_is_one_kernel() {
         // Five gradients that exist already are copied to their places; the update itself is one.
         assert!(cost.dispatches <= 6, "{cost:?}");
         assert_eq!(cost.plans_run, 1);
+        Ok(())
+    });
+}
+
+/// What a step adds to its backward pass does not grow with the number of parameters: gradients that exist already are copied side
+/// by side, which is no kernel, and the update is one.
+#[test]
+fn a_step_of_148_parameters_is_at_most_8_dispatches() {
+    let _alone = alone();
+    for_each_device(|device| {
+        let params: Vec<Tensor> = (0..148).map(|i| data(device, &[1 + i % 7, 5 + i % 3], i as u64)).collect::<Result<_>>()?;
+        for p in &params {
+            p.requires_grad_(true)?;
+        }
+        let mut adam = AdamW::new(params.clone(), 1e-2)?;
+        device.flush()?;
+        for step in 0..3 {
+            let expected: Vec<f64> = read(&params[147])?;
+            for p in &params {
+                p.set_grad(Some(&data(device, p.shape(), 9)?))?;
+            }
+            let (norm, clip) = measure(device, || clip_grad_norm_(&params, 1e9, 2.0, false))?;
+            assert!(norm.item::<f32>()? > 0.0);
+            assert!(clip.dispatches <= 8, "{device}, clipping in step {step}: {clip:?}");
+            let ((), cost) = measure(device, || adam.step())?;
+            assert!(cost.dispatches <= 8, "{device}, step {step}: {cost:?}");
+            assert_eq!((cost.plans_run, cost.submits), (1, 1), "{device}");
+            let found = read(&params[147])?;
+            assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() > 1e-4), "{device}: nothing moved");
+        }
+        // And without clipping.
+        for p in &params {
+            p.set_grad(Some(&data(device, p.shape(), 10)?))?;
+        }
+        let ((), cost) = measure(device, || adam.step())?;
+        assert!(cost.dispatches <= 8, "{device}: {cost:?}");
         Ok(())
     });
 }

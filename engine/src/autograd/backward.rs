@@ -55,6 +55,8 @@ fn run(
     create: bool,
 ) -> Result<Vec<Option<Tensor>>> {
     let _mode = GradMode::set(create);
+    // Gradients are computed in the precision of what they are gradients of.
+    let _precision = crate::amp::suspend();
     let mut pass = Pass { wanted: wanted.map(Targets::new).transpose()?, ..Pass::default() };
     if !grads.is_empty() && grads.len() != outputs.len() {
         return Err(Error::autograd(OP, format!("{} gradients for {} outputs", grads.len(), outputs.len())));
@@ -111,6 +113,7 @@ fn run(
             Error::autograd(OP, why).carried(node.at)
         })?;
         let grads = rule.backward(&node, &dy, &needs)?;
+        super::anomaly::check(&node, grads.iter().map(Option::as_ref))?;
         for ((edge, grad), needed) in node.inputs.iter().zip(grads).zip(&needs) {
             if let (Some(grad), true) = (grad, needed) {
                 pass.deliver(edge, grad)?;

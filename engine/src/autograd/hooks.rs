@@ -51,6 +51,11 @@ pub struct HookHandle {
 }
 
 impl HookHandle {
+    /// A number no other hook has.
+    pub(crate) fn next() -> u64 {
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub fn remove(&self) {
         if let Some(list) = self.list.upgrade() {
             list.lock().retain(|(id, _)| *id != self.id);

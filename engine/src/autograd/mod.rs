@@ -4,11 +4,17 @@
 //! and what its gradient needs, and edges lead from a tensor to the node that made it, or to the leaf
 //! itself. Gradients are tensor code, so they are planned, fused and differentiated like anything else.
 
+mod anomaly;
 mod backward;
+mod checkpoint;
 mod function;
+mod functional;
 mod gradcheck;
 mod hooks;
 mod modes;
+mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -17,16 +23,21 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+pub use anomaly::detect_anomaly;
 pub use backward::{backward, grad};
+pub use checkpoint::checkpoint;
 pub use function::{Function, FunctionCtx};
+pub use functional::{hessian, hvp, jacobian, jvp, per_sample_grads, vjp};
 pub use gradcheck::{GradCheck, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, Hooks};
 pub use modes::{GradMode, enable_grad, is_enabled, no_grad, scoped};
+use saved::Saved;
+pub use saved::{save_on_cpu, saved_tensors_hooks};
 
 use crate::error::{Error, Result};
 use crate::graph::node::next_id;
 use crate::ops::{Grads, OpRef, Spec};
-use crate::tensor::{Tensor, Value};
+use crate::tensor::Tensor;
 
 /// Where a gradient flows on.
 #[derive(Clone, Debug, Default)]
@@ -99,16 +110,16 @@ impl Ctx<'_> {
 /// The rule of a primitive operator.
 struct OpRule {
     op: OpRef,
-    inputs: SmallVec<[Option<(Value, Edge)>; 3]>,
+    inputs: SmallVec<[Option<(Saved, Edge)>; 3]>,
     /// Without its edge, which would be a cycle; it is rebuilt from the node when the gradient is taken.
-    output: Option<Value>,
+    output: Option<Saved>,
     specs: SmallVec<[Spec; 3]>,
 }
 
 impl Rule for OpRule {
     fn backward(&self, node: &Arc<GradNode>, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
-        let inputs = self.inputs.iter().map(|s| s.as_ref().map(|(v, e)| Tensor::from_value(v.clone(), e.clone()))).collect();
-        let output = self.output.as_ref().map(|v| Tensor::from_value(v.clone(), Edge::Node(node.clone())));
+        let inputs = self.inputs.iter().map(|s| s.as_ref().map(|(v, e)| v.tensor(e.clone())).transpose()).collect::<Result<_>>()?;
+        let output = self.output.as_ref().map(|v| v.tensor(Edge::Node(node.clone()))).transpose()?;
         let ctx = Ctx { inputs, output, specs: &self.specs, needs, name: self.op.name() };
         self.op.backward(&ctx, dy)
     }
@@ -123,9 +134,9 @@ pub(crate) fn record(out: &Tensor, op: OpRef, inputs: &[&Tensor]) -> Result<()> 
         .iter()
         .zip(&edges)
         .enumerate()
-        .map(|(i, (t, e))| if saves.inputs >> i & 1 == 1 { Ok(Some((t.value()?, e.clone()))) } else { Ok(None) })
+        .map(|(i, (t, e))| if saves.inputs >> i & 1 == 1 { Ok(Some((Saved::new(t.value()?)?, e.clone()))) } else { Ok(None) })
         .collect::<Result<_>>()?;
-    let output = if saves.output { Some(out.value()?) } else { None };
+    let output = if saves.output { Some(Saved::new(out.value()?)?) } else { None };
     let specs = inputs.iter().map(|t| t.spec().clone()).collect();
     let name = op.name();
     attach(out, name, edges, Arc::new(OpRule { op, inputs: saved, output, specs }));

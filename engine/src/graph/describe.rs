@@ -96,7 +96,7 @@ impl fmt::Display for Kernel {
         match self {
             Kernel::Fused(f) => f.fmt(out),
             Kernel::Compute(c) => c.fmt(out),
-            Kernel::Copy { from, to, numel, dtype } => write!(out, "copy %{from} to %{to} {numel} {dtype}"),
+            Kernel::Copy { from, to, at, numel, dtype } => write!(out, "copy %{from} to %{to} at {at}, {numel} {dtype}"),
         }
     }
 }

@@ -63,6 +63,10 @@ impl Builder<'_> {
             if numel(&region.shape) == 0 {
                 return Ok(());
             }
+            if let Some(copy) = self.plain_copy(group, region) {
+                self.out.kernels.push(copy);
+                return Ok(());
+            }
         }
         match group.anchor {
             Anchor::Compute(c) => self.compute(group, c),
@@ -88,7 +92,20 @@ impl Builder<'_> {
         let from = if layout.is_whole(numel) { value } else { self.contiguous(value, layout) };
         let to = self.value(Source::Node(root));
         let numel = self.out.values[to].numel;
-        self.out.kernels.push(Kernel::Copy { from, to, numel, dtype });
+        self.out.kernels.push(Kernel::Copy { from, to, at: 0, numel, dtype });
+    }
+
+    /// The copy that an assignment is when it moves a whole value as it lies, by whole words: no kernel, however many there are.
+    fn plain_copy(&self, group: &Group, region: &Layout) -> Option<Kernel> {
+        let node = &self.snapshot.nodes[group.root];
+        let (source, layout) = &node.inputs[1];
+        let from = self.value(*source);
+        let ValueInfo { dtype, numel, .. } = self.out.values[from];
+        let bits = self.runtime.element_bits(dtype);
+        // Places in buffers are multiples of 256 bytes; entries of a slab are.
+        let placed = (region.offset * bits).is_multiple_of(2048) && (numel * bits).is_multiple_of(32);
+        let plain = placed && group.members.len() == 1 && layout.is_whole(numel) && region.is_contiguous();
+        plain.then(|| Kernel::Copy { from, to: self.value(Source::Node(group.root)), at: region.offset, numel, dtype })
     }
 
     /// A value whose contents do not matter: nothing computes it.

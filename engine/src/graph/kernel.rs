@@ -123,10 +123,11 @@ pub(crate) struct Operand {
 pub(crate) enum Kernel {
     Fused(Fused),
     Compute(ComputeKernel),
-    /// Copies a whole value, byte by byte (`bytes` as the device stores them).
+    /// Copies the first `numel` elements of a value, byte by byte, to where element `at` of another begins.
     Copy {
         from: ValueId,
         to: ValueId,
+        at: usize,
         numel: usize,
         dtype: DType,
     },

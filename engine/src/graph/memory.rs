@@ -76,7 +76,11 @@ pub(crate) fn plan(snapshot: &Snapshot, kernels: &mut Kernels, runtime: &dyn Run
             let bytes = runtime.stored_bytes(kernels.values[w].dtype, kernels.values[w].numel);
             let dies = |v: ValueId| last_use[v] == k && homes[v] != Home::None && !taken.contains(&v);
             let in_place = match kernel {
-                Kernel::Copy { from, to, .. } if is_assignment(snapshot, kernels, *to) => Some(*from).filter(|&v| dies(v)),
+                Kernel::Copy { from, to, at: 0, numel, .. }
+                    if is_assignment(snapshot, kernels, *to) && *numel == kernels.values[*to].numel =>
+                {
+                    Some(*from).filter(|&v| dies(v))
+                }
                 Kernel::Fused(f) => takes_over(f, w, kernels).into_iter().find(|&v| dies(v)),
                 _ => None,
             };

@@ -63,6 +63,7 @@ pub fn cross_entropy_with(logits: &Tensor, target: &Tensor, weight: Option<&Tens
     if target.dtype().is_float() && options.ignore_index >= 0 {
         return Err(Error::argument(op, "ignore_index is for classes, the target holds probabilities"));
     }
+    let logits = &crate::amp::full(logits)?;
     // In f32 for f16 and bf16, rounded once at the end.
     let loss = if target.dtype().is_float() {
         probabilities(&logits.to_dtype(accumulated(logits.dtype()))?, target, weight, options)?
@@ -83,6 +84,7 @@ pub fn nll_loss(input: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore
     if !input.dtype().is_float() {
         return Err(Error::dtype(op, format!("needs floats, not {}", input.dtype())));
     }
+    let input = &crate::amp::full(input)?;
     let rows = Rows::new(op, input, target, weight, ignore_index)?;
     let losses = rows.pick(&input.to_dtype(rows.dtype)?)?.neg()?;
     let losses = match rows.weights()? {

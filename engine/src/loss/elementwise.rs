@@ -25,6 +25,7 @@ use crate::tensor::Tensor;
 #[track_caller]
 pub fn mse_loss(input: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
     same_shape("mse_loss", "target", target, input)?;
+    let (input, target) = (&crate::amp::full(input)?, &crate::amp::full(target)?);
     reduced("mse_loss", input.sub(target)?.square()?, reduction)
 }
 
@@ -35,6 +36,7 @@ pub fn mse_loss(input: &Tensor, target: &Tensor, reduction: Reduction) -> Result
 #[track_caller]
 pub fn l1_loss(input: &Tensor, target: &Tensor, reduction: Reduction) -> Result<Tensor> {
     same_shape("l1_loss", "target", target, input)?;
+    let (input, target) = (&crate::amp::full(input)?, &crate::amp::full(target)?);
     reduced("l1_loss", input.sub(target)?.abs()?, reduction)
 }
 
@@ -45,6 +47,7 @@ pub fn l1_loss(input: &Tensor, target: &Tensor, reduction: Reduction) -> Result<
 #[track_caller]
 pub fn smooth_l1_loss(input: &Tensor, target: &Tensor, beta: f64, reduction: Reduction) -> Result<Tensor> {
     same_shape("smooth_l1_loss", "target", target, input)?;
+    let (input, target) = (&crate::amp::full(input)?, &crate::amp::full(target)?);
     if beta < 0.0 || beta.is_nan() {
         return Err(Error::argument("smooth_l1_loss", format!("beta must not be negative, but is {beta}")));
     }
@@ -63,6 +66,7 @@ pub fn smooth_l1_loss(input: &Tensor, target: &Tensor, beta: f64, reduction: Red
 #[track_caller]
 pub fn huber_loss(input: &Tensor, target: &Tensor, delta: f64, reduction: Reduction) -> Result<Tensor> {
     same_shape("huber_loss", "target", target, input)?;
+    let (input, target) = (&crate::amp::full(input)?, &crate::amp::full(target)?);
     if delta <= 0.0 || delta.is_nan() {
         return Err(Error::argument("huber_loss", format!("delta must be positive, but is {delta}")));
     }
@@ -81,6 +85,7 @@ pub fn binary_cross_entropy(input: &Tensor, target: &Tensor, weight: Option<&Ten
     let op = "binary_cross_entropy";
     floats(op, input, target)?;
     same_shape(op, "target", target, input)?;
+    let (input, target) = (&crate::amp::full(input)?, &crate::amp::full(target)?);
     let logs = |x: &Tensor| -> Result<(Tensor, Tensor)> { Ok((x.log()?.clamp(-100.0, None)?, x.neg()?.log1p()?.clamp(-100.0, None)?)) };
     let losses = autograd::no_grad(|| -> Result<Tensor> {
         let (yes, no) = logs(input)?;
@@ -133,6 +138,7 @@ pub fn binary_cross_entropy_with_logits(
     let op = "binary_cross_entropy_with_logits";
     floats(op, input, target)?;
     same_shape(op, "target", target, input)?;
+    let (input, target) = (&crate::amp::full(input)?, &crate::amp::full(target)?);
     let positive = pos_weight.map(|w| w.expand(input.shape())).transpose()?;
     // softplus(-x), exact for any x
     let tail = |x: &Tensor| -> Result<Tensor> { x.abs()?.neg()?.exp()?.log1p()?.add(&x.neg()?.relu()?) };
@@ -179,6 +185,7 @@ pub fn kl_div(input: &Tensor, target: &Tensor, reduction: Reduction, log_target:
     let op = "kl_div";
     floats(op, input, target)?;
     same_shape(op, "target", target, input)?;
+    let (input, target) = (&crate::amp::full(input)?, &crate::amp::full(target)?);
     let losses = if log_target {
         target.exp()?.mul(&target.sub(input)?)?
     } else {

@@ -38,6 +38,9 @@ mod embedding;
 mod embedding_bag;
 mod gated;
 mod heads;
+mod flops;
+mod functional_call;
+mod hooked;
 pub mod init;
 mod instance;
 mod lazy;
@@ -56,6 +59,9 @@ mod resample;
 mod sequential;
 mod similarity;
 mod sizes;
+mod summary;
+#[cfg(test)]
+mod system_tests;
 #[cfg(test)]
 mod tests;
 mod transformer;
@@ -78,6 +84,10 @@ pub use embedding_bag::EmbeddingBag;
 pub use gated::{GroupedQueryAttention, MixtureOfExperts, SwiGLU};
 pub use heads::{AdaptiveLogSoftmaxWithLoss, Cluster, LinearCrossEntropyLoss, Projection};
 pub use instance::{InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, InstanceNormBuilder};
+pub use flops::flops;
+pub(crate) use flops::note;
+pub use functional_call::functional_call;
+pub use hooked::{Hooked, LayerHook};
 pub use lazy::{Lazy, LazyLinear};
 pub use linear::{Flatten, Linear};
 pub use loss::{CrossEntropyLoss, MSELoss};
@@ -110,5 +120,6 @@ pub use sizes::Sizes;
 pub use transformer::{
     Activation, Transformer, TransformerConfig, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
 };
+pub use summary::{Summary, summary};
 // The derive macro, under the trait's name.
 pub use taper_macros::Module;

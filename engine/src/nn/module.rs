@@ -35,6 +35,69 @@ pub trait Module: Send + Sync {
     /// Shows the members that [`to`](Self::to) exchanges.
     fn members_mut(&mut self, visit: &mut dyn FnMut(&str, MemberMut<'_>));
 
+    /// The name of the type, without its path.
+    fn type_name(&self) -> &'static str {
+        short_name(std::any::type_name::<Self>())
+    }
+
+    /// The direct parts with their names.
+    fn named_children(&self) -> Vec<(String, &dyn Module)> {
+        let mut out = Vec::new();
+        self.members(&mut |name, member| {
+            if let Member::Module(m) = member {
+                out.push((name.to_string(), m));
+            }
+        });
+        out
+    }
+
+    /// All parts, parts of parts included, with their full names, in order.
+    fn named_modules(&self) -> Vec<(String, &dyn Module)> {
+        let mut out: Vec<(String, &dyn Module)> = Vec::new();
+        let mut stack: Vec<(String, &dyn Module)> = self.named_children();
+        stack.reverse();
+        while let Some((path, module)) = stack.pop() {
+            let children = module.named_children().into_iter().rev();
+            stack.extend(children.map(|(name, child)| (format!("{path}.{name}"), child)));
+            out.push((path, module));
+        }
+        out
+    }
+
+    /// Calls `f` with every part and its full name, as `torch.nn.Module.apply`: to initialise, to freeze, to count.
+    ///
+    /// # Errors
+    /// What `f` reports.
+    fn apply(&self, f: &mut dyn FnMut(&str, &dyn Module) -> Result<()>) -> Result<()> {
+        self.named_modules().into_iter().try_for_each(|(name, module)| f(&name, module))
+    }
+
+    /// The parameter of this full name.
+    ///
+    /// # Errors
+    /// There is none.
+    fn get_parameter(&self, name: &str) -> Result<Param> {
+        let found = slots(self).into_iter().find_map(|(n, slot)| match slot {
+            Stateful::Param(p) if n == name => Some(p),
+            _ => None,
+        });
+        found.ok_or_else(|| Error::argument("get_parameter", format!("there is no parameter {name}")))
+    }
+
+    /// A model of its own with the same values: `clone()` shares the parameters, this does not.
+    ///
+    /// # Errors
+    /// Out of memory.
+    fn deep_copy(&self) -> Result<Self>
+    where
+        Self: Clone + Sized,
+    {
+        let mut copy = self.clone();
+        // Values never change: a slot of its own is a copy.
+        exchange(&mut copy, &|t| Ok(snapshot(t)))?;
+        Ok(copy)
+    }
+
     /// The parameters with their names, in order; a shared one once, under its first name.
     fn named_parameters(&self) -> Vec<(String, Param)> {
         let (mut seen, mut out) = (HashSet::new(), Vec::new());
@@ -308,6 +371,9 @@ impl<M: Module + ?Sized> Module for Box<M> {
     fn expect_state(&self, path: &str, state: &StateDict) -> Result<()> {
         (**self).expect_state(path, state)
     }
+    fn type_name(&self) -> &'static str {
+        (**self).type_name()
+    }
 }
 
 /// Shows `member`, or if it is a module everything below it, with full paths.
@@ -317,6 +383,17 @@ fn walk<'a>(prefix: &str, name: &str, member: Member<'a>, visit: &mut dyn FnMut(
         Member::Module(m) => m.members(&mut |name, member| walk(&path, name, member, visit)),
         leaf => visit(&path, leaf),
     }
+}
+
+/// `taper::nn::linear::Linear` is `Linear`; what it is generic over is left out.
+fn short_name(path: &'static str) -> &'static str {
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+/// The tensors of parameters and persistent buffers under all their names.
+pub(super) fn tensors<M: Module + ?Sized>(module: &M) -> Vec<(String, Tensor)> {
+    slots(module).into_iter().map(|(name, slot)| (name, slot.tensor().clone())).collect()
 }
 
 /// What a state dict is about.

@@ -268,6 +268,7 @@ impl Tensor {
     /// Applies a row to tensors of one shape and type, and numbers.
     #[track_caller]
     pub(crate) fn map(f: &'static Function, operands: &[&Operand]) -> Result<Tensor> {
+        let cast;
         let mut tensors: SmallVec<[&Tensor; 4]> = SmallVec::new();
         let mut numbers = SmallVec::new();
         for operand in operands {
@@ -278,6 +279,10 @@ impl Tensor {
                 }
                 Operand::Scalar(s) => numbers.push(Some(*s)),
             }
+        }
+        cast = crate::amp::cast_inputs(f.name, &tensors)?;
+        if let Some(cast) = &cast {
+            tensors = cast.iter().collect();
         }
         let dtype = tensors.first().map_or(DType::F32, |t| t.dtype());
         Tensor::apply(Elementwise { f, dtype, numbers }, &tensors)

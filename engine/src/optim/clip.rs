@@ -143,6 +143,17 @@ fn check_finite(total: &Tensor) -> Result<()> {
     if norm.is_finite() { Ok(()) } else { Err(Error::argument(OP, format!("the norm of the gradients is {norm}"))) }
 }
 
+/// Multiplies gradients; whether one of them is infinite or not a number (this is read back).
+pub(crate) fn unscale_gradients(params: &[Tensor], factor: f64) -> Result<bool> {
+    let groups = gradients(params.iter().cloned())?;
+    let mut finite = Vec::new();
+    for (laid, grads) in &groups {
+        finite.push(laid.clean()?.isfinite()?.logical_not()?.to_dtype(DType::F32)?.amax(0)?);
+        laid.set(&grads.iter().collect::<Vec<_>>(), &laid.slab.mul(factor)?)?;
+    }
+    finite.iter().try_fold(false, |any, f| Ok(any || f.item::<f32>()? != 0.0))
+}
+
 /// Clips to what was usual lately: the norm that all but the largest few of the last steps stayed below.
 ///
 /// Needs the norm on the host, and so waits for the device in every step.

@@ -29,6 +29,7 @@ mod adamax;
 mod asgd;
 mod build;
 mod clip;
+mod ema;
 #[cfg(test)]
 mod family_tests;
 mod lamb;
@@ -61,7 +62,9 @@ pub use adam::{Adam, AdamRule, AdamW};
 pub use adamax::{Adamax, AdamaxRule};
 pub use asgd::{ASGD, ASGDRule};
 pub use build::{BoxedOptimizer, OPTIMIZERS, build};
+pub(crate) use clip::unscale_gradients;
 pub use clip::{AdaptiveClip, clip_grad_norm_, clip_grad_value_, grad_norm};
+pub use ema::Ema;
 pub use lamb::{Lamb, LambRule};
 pub use lars::{Lars, LarsRule};
 pub use lbfgs::{Lbfgs, LbfgsRule};

@@ -248,6 +248,9 @@ impl Slab {
 
     /// Puts saved states in place; `states` finds them by position in the group.
     pub fn load<'a, R: Rule>(&mut self, rule: &R, states: &dyn Fn(usize) -> Option<&'a ParamState>) -> Result<()> {
+        // With the parameters where they will be, the next step is the plan of all steps.
+        self.reclaim()?;
+        self.point()?;
         let (dtype, device) = (self.value.dtype(), self.value.device().clone());
         let offsets: Vec<usize> = self.members.iter().map(|m| m.offset).collect();
         let mut loaded = Vec::new();
@@ -343,6 +346,16 @@ fn side_by_side(tensors: &[&Tensor], offsets: &[usize], len: usize) -> Result<Op
     Ok(Some(Tensor::from_value(Value { node, layout }, Edge::None)))
 }
 
+/// Tensors of one device and element type as one slab: where they are when an optimizer laid them out, else a copy.
+pub(super) fn side_by_side_or_packed(tensors: &[&Tensor]) -> Result<(Tensor, Vec<usize>)> {
+    let (offsets, total) = layout(tensors);
+    if let Some(slab) = side_by_side(tensors, &offsets, total)? {
+        return Ok((slab, offsets));
+    }
+    let parts = tensors.iter().map(|t| Tensor::from_value(t.value()?, Edge::None).contiguous()).collect::<Result<Vec<_>>>()?;
+    Ok((pack(&parts.iter().collect::<Vec<_>>(), &offsets, total)?, offsets))
+}
+
 /// Gradients of one device and element type as one slab, laid out as an optimizer lays out their parameters.
 pub(super) struct Laid {
     pub slab: Tensor,
@@ -352,11 +365,7 @@ pub(super) struct Laid {
 
 impl Laid {
     pub fn out(tensors: &[&Tensor]) -> Result<Laid> {
-        let (mut offsets, mut total) = (Vec::new(), 0);
-        for t in tensors {
-            offsets.push(total);
-            total += aligned(t.dtype(), t.numel());
-        }
+        let (offsets, total) = layout(tensors);
         let slab = gather_gradients(tensors, &offsets, total)?;
         let places = offsets.iter().zip(tensors).map(|(&o, t)| (o, t.numel())).collect();
         let segments = Segments::new(slab.dtype(), slab.device().clone(), places, total);
@@ -390,6 +399,16 @@ fn pack_members(members: &[Member], total: usize) -> Result<Tensor> {
     let offsets: Vec<usize> = members.iter().map(|m| m.offset).collect();
     let parts = members.iter().map(|m| Tensor::from_value(m.param.value()?, Edge::None).contiguous()).collect::<Result<Vec<_>>>()?;
     pack(&parts.iter().collect::<Vec<_>>(), &offsets, total)
+}
+
+/// Where tensors of one element type lie in a slab of their own, and its length.
+fn layout(tensors: &[&Tensor]) -> (Vec<usize>, usize) {
+    let (mut offsets, mut total) = (Vec::new(), 0);
+    for t in tensors {
+        offsets.push(total);
+        total += aligned(t.dtype(), t.numel());
+    }
+    (offsets, total)
 }
 
 /// Elements an entry takes: up to the next multiple of 256 bytes, and at least that.

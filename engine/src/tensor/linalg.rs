@@ -122,6 +122,9 @@ impl Tensor {
                 format!("weight {w:?} takes {} features, but the input {x:?} has {}", w[w.len() - 1], x.last().unwrap_or(&0)),
             ));
         }
+        if let Some((x, weight, bias)) = crate::amp::lowered(self, weight, bias)? {
+            return x.linear(&weight, bias.as_ref());
+        }
         let weight = if weight.rank() == 2 { weight.t()? } else { weight.clone() };
         let y = product_wide("linear", self, &weight)?;
         biased("linear", y, bias, |b| Ok(b.clone()), self)
@@ -200,6 +203,11 @@ fn biased(op: &'static str, y: Tensor, bias: Option<&Tensor>, fit: impl Fn(&Tens
 
 #[track_caller]
 fn product(op: &'static str, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if op != "dot"
+        && let Some((a, b, _)) = crate::amp::lowered(a, b, None)?
+    {
+        return product(op, &a, &b);
+    }
     product_wide(op, a, b)?.to_dtype(a.dtype())
 }
 

@@ -239,6 +239,12 @@ impl Operand {
 
     #[track_caller]
     pub(crate) fn pow(a: &Operand, b: &Operand) -> Result<Tensor> {
+        if let Operand::Tensor(t) = a
+            && let wide = crate::amp::full(t)?
+            && wide.dtype() != t.dtype()
+        {
+            return Operand::pow(&wide.into(), b);
+        }
         if let (Operand::Tensor(t), Operand::Scalar(s)) = (a, b) {
             let dtype = Operand::common_dtype("pow", &[a, b])?;
             if dtype.is_int() && s.as_i128() < 0 {

@@ -262,6 +262,16 @@ impl Tensor {
         content.version += 1;
     }
 
+    /// Makes this slot stand for `other`, gradients included, until the guard is dropped.
+    pub(crate) fn lend(&self, other: &Tensor) -> Result<Borrowed> {
+        let (value, edge) = (other.value()?, other.edge());
+        let mut content = self.0.content.write();
+        let before = (content.value.clone(), content.edge.clone(), content.requires_grad);
+        (content.value, content.edge, content.requires_grad) = (Ok(value), edge, false);
+        content.version += 1;
+        Ok(Borrowed { slot: self.clone(), before })
+    }
+
     pub(crate) fn set_edge(&self, edge: Edge) {
         self.0.content.write().edge = edge;
     }
@@ -360,9 +370,13 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn apply_ref(op: OpRef, inputs: &[&Tensor]) -> Result<Tensor> {
+        let cast = crate::amp::cast_inputs(op.name(), inputs)?;
+        let cast: Option<SmallVec<[&Tensor; 3]>> = cast.as_ref().map(|c| c.iter().collect());
+        let inputs = cast.as_deref().unwrap_or(inputs);
         let device = inputs.first().map(|t| t.device().clone());
         let device = device.ok_or_else(|| Error::argument(op.name(), "needs at least one tensor"))?;
         let out = Tensor::compute(op.clone(), inputs, &device)?;
+        crate::nn::note(op.name(), inputs, &out);
         if op.differentiable() {
             autograd::record(&out, op, inputs)?;
         }
@@ -394,6 +408,34 @@ impl Tensor {
         let node = Node::new(spec, device.clone(), Some(op), State::Pending(nodes), None, at);
         device.enqueue(&node)?;
         Ok(Tensor::from_node(node))
+    }
+}
+
+/// Another handle on the same tensor.
+impl From<&Tensor> for Tensor {
+    fn from(t: &Tensor) -> Tensor {
+        t.clone()
+    }
+}
+
+/// A slot that stands for another tensor; what it was comes back when this is dropped.
+pub(crate) struct Borrowed {
+    slot: Tensor,
+    before: (Result<Value>, Edge, bool),
+}
+
+impl Borrowed {
+    pub fn is_of(&self, slot: &Tensor) -> bool {
+        self.slot.ptr_eq(slot)
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        let mut content = self.slot.0.content.write();
+        let (value, edge, requires_grad) = (self.before.0.clone(), std::mem::take(&mut self.before.1), self.before.2);
+        (content.value, content.edge, content.requires_grad) = (value, edge, requires_grad);
+        content.version += 1;
     }
 }
 

@@ -433,6 +433,8 @@ impl Tensor {
     #[track_caller]
     pub(super) fn widened(&self, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         match self.dtype() {
+            // In mixed precision the result keeps what was computed.
+            DType::F16 | DType::BF16 if crate::amp::autocast_dtype().is_some() => f(&self.to_dtype(DType::F32)?),
             DType::F16 | DType::BF16 => f(&self.to_dtype(DType::F32)?)?.to_dtype(self.dtype()),
             _ => f(self),
         }

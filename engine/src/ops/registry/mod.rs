@@ -36,6 +36,7 @@ mod products;
 mod reduce;
 mod spatial;
 mod special;
+mod training;
 mod unary;
 mod view;
 
@@ -108,6 +109,7 @@ pub fn operators() -> impl Iterator<Item = &'static Operator> {
         arrange::ROWS,
         combine::ROWS,
         masked::ROWS,
+        training::ROWS,
     ]
     .into_iter()
     .flatten()

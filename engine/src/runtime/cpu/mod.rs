@@ -49,7 +49,7 @@ pub struct Cpu {
 enum Job {
     Fused(Box<Plan>),
     Compute(Box<ComputePlan>),
-    Copy { from: ValueId, to: ValueId, bytes: usize },
+    Copy { from: ValueId, to: ValueId, at: usize, bytes: usize },
 }
 
 #[derive(Debug)]
@@ -66,8 +66,9 @@ impl Program for CpuProgram {
         self
     }
 
+    /// Copies are none, as on GPUs.
     fn dispatches(&self) -> usize {
-        self.jobs.len()
+        self.jobs.iter().filter(|job| !matches!(job, Job::Copy { .. })).count()
     }
 
     fn scratch_bytes(&self) -> usize {
@@ -212,7 +213,9 @@ impl Runtime for Cpu {
         let job = |kernel: &Kernel| match kernel {
             Kernel::Fused(fused) => Job::Fused(Box::new(Plan::new(fused, alias))),
             Kernel::Compute(compute) => Job::Compute(Box::new(ComputePlan::new(compute, alias))),
-            Kernel::Copy { from, to, numel, dtype } => Job::Copy { from: *from, to: *to, bytes: numel * dtype.size() },
+            Kernel::Copy { from, to, at, numel, dtype } => {
+                Job::Copy { from: *from, to: *to, at: at * dtype.size(), bytes: numel * dtype.size() }
+            }
         };
         let jobs: Vec<Job> = kernels.iter().map(job).collect();
         let mut values = Vec::new();
@@ -233,11 +236,12 @@ impl Runtime for Cpu {
             let place = *places.get(v).ok_or_else(|| Error::device("cpu", format!("value {v} has no place")))?;
             buffers[v] = Some((self.memory.get(place)?, place.offset));
         }
-        let raw = |v: ValueId| -> Result<Raw<'_>> {
+        let raw_at = |v: ValueId, at: usize| -> Result<Raw<'_>> {
             let (buffer, offset) =
                 buffers.get(v).and_then(Option::as_ref).ok_or_else(|| Error::device("cpu", format!("value {v} has no place")))?;
-            buffer.raw(*offset)
+            buffer.raw(offset + at)
         };
+        let raw = |v: ValueId| raw_at(v, 0);
         // Before any thread starts: where scalars come from may not be shared with others.
         let values = |refs: &[ScalarRef]| -> SmallVec<[Scalar; 8]> { refs.iter().map(|s| scalars(s.node, s.index)).collect() };
         let scalars: Vec<_> = program.jobs.iter().map(|job| (values(job.scalars()), values(job.epilogue_scalars()))).collect();
@@ -245,7 +249,7 @@ impl Runtime for Cpu {
             program.jobs.iter().zip(&scalars).try_for_each(|(job, (scalars, then))| match job {
                 Job::Fused(plan) => fused::run(plan, &raw, scalars),
                 Job::Compute(c) => c.run(&self.memory, &raw, scalars, then),
-                Job::Copy { from, to, bytes } => raw(*to)?.copy_from(raw(*from)?, *bytes),
+                Job::Copy { from, to, at, bytes } => raw_at(*to, *at)?.copy_from(raw(*from)?, *bytes),
             })
         };
         if program.large {
@@ -253,7 +257,7 @@ impl Runtime for Cpu {
         } else {
             run()?
         }
-        self.dispatches.fetch_add(program.jobs.len() as u64, Ordering::Relaxed);
+        self.dispatches.fetch_add(program.dispatches() as u64, Ordering::Relaxed);
         self.submits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

@@ -602,7 +602,7 @@ fn a_kernel_computes_low_precision_in_f32_and_may_write_its_own_input() {
 
 #[test]
 fn kernels_run_in_order_and_copies_copy() {
-    let kernels = [reverse(DType::F32, 5, 0, true, None), Kernel::Copy { from: 1, to: 2, numel: 5, dtype: DType::F32 }];
+    let kernels = [reverse(DType::F32, 5, 0, true, None), Kernel::Copy { from: 1, to: 2, at: 0, numel: 5, dtype: DType::F32 }];
     assert_eq!(run(&kernels, &[f32s([1.0, 2.0, 3.0, 4.0, 5.0]), zeros(5), zeros(5)], &[], &[0.0])[2], [5.0, 4.0, 3.0, 2.0, 1.0]);
 }
 

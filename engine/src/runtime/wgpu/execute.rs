@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 #[derive(Debug)]
 pub(super) enum Piece {
     Shaders(Vec<Shader>),
-    Copy { from: ValueId, to: ValueId, bytes: usize },
+    Copy { from: ValueId, to: ValueId, at: usize, bytes: usize },
     Host(HostOp, Option<Shader>),
 }
 
@@ -31,7 +31,9 @@ pub(super) fn piece(kernel: &Kernel, alias: &dyn Fn(ValueId) -> ValueId, adapter
     Ok(match kernel {
         Kernel::Fused(f) if f.has_reduce() => Piece::Shaders(rows::rows(f, &slot, adapter)?),
         Kernel::Fused(f) => Piece::Shaders(fused::map(f, &slot, adapter)?.into_iter().collect()),
-        Kernel::Copy { from, to, numel, dtype } => Piece::Copy { from: *from, to: *to, bytes: word_bytes(*dtype, *numel) },
+        Kernel::Copy { from, to, at, numel, dtype } => {
+            Piece::Copy { from: *from, to: *to, at: word_bytes(*dtype, *at), bytes: word_bytes(*dtype, *numel) }
+        }
         Kernel::Compute(c) => match compute::shaders(c, &slot, adapter)? {
             Some(shaders) => Piece::Shaders(shaders),
             None if cfg!(target_arch = "wasm32") => {
@@ -96,9 +98,9 @@ impl Gpu {
                         steps.extend(ready.next());
                     }
                 }
-                Piece::Copy { from, to, bytes } => {
+                Piece::Copy { from, to, at, bytes } => {
                     lines.push(kernel.to_string());
-                    steps.push(Step::Copy { from: *from, to: *to, bytes: *bytes });
+                    steps.push(Step::Copy { from: *from, to: *to, at: *at, bytes: *bytes });
                 }
                 Piece::Host(op, epilogue) => {
                     lines.push(format!("on the host: {kernel}"));
@@ -143,13 +145,13 @@ impl Gpu {
                     pass.dispatch_workgroups(d.groups[0], d.groups[1], d.groups[2]);
                     self.dispatches.fetch_add(1, Ordering::Relaxed);
                 }
-                Step::Copy { from, to, bytes } => {
+                Step::Copy { from, to, at, bytes } => {
                     let (from, to) = (place(Slot::Value(*from))?, place(Slot::Value(*to))?);
-                    if *bytes > 0 && from != to {
+                    if *bytes > 0 && (from != to || *at > 0) {
                         pass = None;
                         let encoder = encoder.get_or_insert_with(|| self.core.device.create_command_encoder(&Default::default()));
                         let (a, b) = (self.buffer(from.buffer)?, self.buffer(to.buffer)?);
-                        encoder.copy_buffer_to_buffer(&a, from.offset as u64, &b, to.offset as u64, *bytes as u64);
+                        encoder.copy_buffer_to_buffer(&a, from.offset as u64, &b, (to.offset + at) as u64, *bytes as u64);
                     }
                 }
                 Step::Host(op) => {

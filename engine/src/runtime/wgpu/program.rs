@@ -33,6 +33,8 @@ pub(super) enum Step {
     Copy {
         from: ValueId,
         to: ValueId,
+        /// Where in the value it goes, in bytes.
+        at: usize,
         bytes: usize,
     },
     /// An operator without a GPU kernel: down, computed on the CPU, up again.

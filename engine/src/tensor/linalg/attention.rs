@@ -49,6 +49,11 @@ impl Tensor {
         if !fits {
             return Err(Error::argument(OP, format!("queries {q:?}, keys {k:?} and values {v:?} do not fit each other")));
         }
+        if let Some((q, k, v)) = crate::amp::lowered(self, key, Some(value))? {
+            let low = |m: &Tensor| if m.dtype().is_float() { m.to_dtype(q.dtype()) } else { Ok(m.clone()) };
+            let (mask, v) = (mask.map(low).transpose()?, v.unwrap_or_else(|| value.clone()));
+            return q.scaled_dot_product_attention(&k, &v, mask.as_ref(), dropout, causal, scale);
+        }
         if self.dtype() != key.dtype() || self.dtype() != value.dtype() || !self.dtype().is_float() {
             return Err(Error::dtype(OP, format!("needs floats of one type, not {}, {} and {}", self.dtype(), key.dtype(), value.dtype())));
         }

@@ -137,6 +137,9 @@ impl Tensor {
         dilation: [usize; D],
         groups: usize,
     ) -> Result<Tensor> {
+        if let Some((x, weight, bias)) = crate::amp::lowered(self, weight, bias)? {
+            return x.convolve(op, &weight, bias.as_ref(), stride, padding, dilation, groups);
+        }
         check(op, self, weight, bias, D)?;
         if let Some(float) = floats_for(self) {
             let bias = bias.map(|b| b.to_dtype(float)).transpose()?;
@@ -222,6 +225,9 @@ impl Tensor {
         sizes: [[usize; D]; 4],
         groups: usize,
     ) -> Result<Tensor> {
+        if let Some((x, weight, bias)) = crate::amp::lowered(self, weight, bias)? {
+            return x.convolve_transposed(op, &weight, bias.as_ref(), sizes, groups);
+        }
         check(op, self, weight, bias, D)?;
         if let Some(float) = floats_for(self) {
             let bias = bias.map(|b| b.to_dtype(float)).transpose()?;

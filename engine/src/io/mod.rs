@@ -1,5 +1,7 @@
 //! Files as bytes: reading and writing paths is `taper_native`'s business.
 
+pub mod checkpoint;
+
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
