@@ -36,10 +36,10 @@ pub mod derive;
 mod dropout;
 mod embedding;
 mod embedding_bag;
-mod gated;
-mod heads;
 mod flops;
 mod functional_call;
+mod gated;
+mod heads;
 mod hooked;
 pub mod init;
 mod instance;
@@ -81,13 +81,13 @@ pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, Featur
 pub use dropout::{alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout};
 pub use embedding::Embedding;
 pub use embedding_bag::EmbeddingBag;
-pub use gated::{GroupedQueryAttention, MixtureOfExperts, SwiGLU};
-pub use heads::{AdaptiveLogSoftmaxWithLoss, Cluster, LinearCrossEntropyLoss, Projection};
-pub use instance::{InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, InstanceNormBuilder};
 pub use flops::flops;
 pub(crate) use flops::note;
 pub use functional_call::functional_call;
+pub use gated::{GroupedQueryAttention, MixtureOfExperts, SwiGLU};
+pub use heads::{AdaptiveLogSoftmaxWithLoss, Cluster, LinearCrossEntropyLoss, Projection};
 pub use hooked::{Hooked, LayerHook};
+pub use instance::{InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, InstanceNormBuilder};
 pub use lazy::{Lazy, LazyLinear};
 pub use linear::{Flatten, Linear};
 pub use loss::{CrossEntropyLoss, MSELoss};
@@ -117,9 +117,9 @@ pub use resample::{ChannelShuffle, Fold, LocalResponseNorm, PixelShuffle, PixelU
 pub use sequential::Sequential;
 pub use similarity::{Bilinear, CosineSimilarity, PairwiseDistance};
 pub use sizes::Sizes;
+pub use summary::{Summary, summary};
 pub use transformer::{
     Activation, Transformer, TransformerConfig, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer,
 };
-pub use summary::{Summary, summary};
 // The derive macro, under the trait's name.
 pub use taper_macros::Module;
