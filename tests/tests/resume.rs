@@ -104,7 +104,7 @@ fn checkpointing_changes_nothing() {
             let outside = layer.weight.mul(2.0)?;
             let (l, d, w) = (layer.clone(), drop.clone(), outside.clone());
             let block = move |x: &[Tensor]| d.forward(&l.forward(&x[0])?.tanh()?)?.matmul(&w);
-            let y = if saving { checkpoint(block, &[&h])? } else { block(&[h.clone()])? };
+            let y = if saving { checkpoint(block, &[&h])? } else { block(std::slice::from_ref(&h))? };
             // Drawn between forward and backward: the replay must not disturb it.
             let noise = Tensor::rand([4, 6], device)?;
             y.mul(&noise)?.sum_all()?.backward()?;

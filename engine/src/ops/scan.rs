@@ -146,11 +146,12 @@ impl Compute for Scan {
         }
     }
 
-    /// Long rows that are too few to fill a GPU get a workgroup each, all others an invocation.
+    /// Long rows that are too few to fill a GPU get a workgroup each, all others an invocation. So do the longest:
+    /// llvmpipe ends loops after 65,535 rounds.
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
         let (outer, n, inner) = around(&output.layout.shape, self.dim);
         let rows = outer * inner;
-        let team = n >= 64 && rows < if adapter.software { 16 } else { 4096 };
+        let team = n >= 64 && (n >= 1 << 16 || rows < if adapter.software { 16 } else { 4096 });
         let what = match self.carry {
             Carry::Sum => 0,
             Carry::Product => 1,

@@ -501,7 +501,13 @@ impl Tensor {
     /// A tensor of integers or booleans.
     #[track_caller]
     pub fn mish(&self) -> Result<Tensor> {
-        self.mul(self.softplus(1.0, 20.0)?.tanh()?)
+        self.expect_float("mish")?;
+        // tanh(log(1 + e)) is n / (n + 2) where n = e (e + 2): one exponential, and nothing cancels.
+        self.widened(|x| {
+            let e = x.clamp(None, Some(20.0))?.exp()?;
+            let n = e.mul(e.add(2.0)?)?;
+            x.mul(n.div(n.add(2.0)?)?)
+        })
     }
 
     /// `x / (1 + |x|)`.

@@ -10,6 +10,7 @@ use taper::Device;
 
 use super::Kind;
 use super::outcome::Outcome;
+use super::report::Report;
 use super::suite::{Entry, File, Suite, safetensors_dtype};
 
 /// What a case may weigh; whose smallest is larger is left out.
@@ -37,12 +38,22 @@ pub fn write(from: &Suite, to: &Path) -> Result<(), String> {
             }
             kept = cases.len();
             json[list] = cases.into_iter().cloned().collect();
+        } else if !passes_whole(kind, from, entry, &devices)? {
+            left_out.push(entry.name.clone());
+            continue;
         }
         save(to, path, &json, &file)?;
         entries.push(json!({ "kind": entry.kind, "name": entry.name, "tier": entry.tier, "file": path, "samples": kept }));
     }
     println!("{} names; left out, because no case passes everywhere or all are large: {}", entries.len(), left_out.join(", "));
     put(&to.join("manifest.json"), format!("{:#}\n", json!({ "format": 1, "set": "excerpt", "entries": entries })).as_bytes())
+}
+
+/// Whether a file that is no list of cases passes as a whole.
+fn passes_whole(kind: Kind, from: &Suite, entry: &Entry, devices: &[Device]) -> Result<bool, String> {
+    let mut report = Report::default();
+    devices.iter().try_for_each(|device| kind.run(from, entry, device, None, &mut report))?;
+    Ok(report.all().failed == 0)
 }
 
 /// For each name in a file the first of its cases, by preference, that passes everywhere.
