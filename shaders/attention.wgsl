@@ -135,8 +135,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let k_base = p.k_at + b * p.k_b + g * p.k_h;
     let v_base = p.v_at + b * p.v_b + g * p.v_h;
     let m_base = p.m_at + b * p.m_b + h * p.m_h;
-    let d4 = (at_run_time(p.d, groups) + 3u) >> 2u;
-    let e4 = (at_run_time(p.e, groups) + 3u) >> 2u;
+    let d4 = (p.d + 3u) >> 2u;
+    let e4 = (p.e + 3u) >> 2u;
 
     // Rows of the result: vector c of row r at 4c + r.
     var y: array<vec4<f32>, E4 * 4u>;
@@ -146,7 +146,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var most = vec4<f32>(LOWEST, LOWEST, LOWEST, LOWEST);
     var sums = ZERO;
 
-    var end = at_run_time(p.s, groups);
+    var end = p.s;
     if CAUSAL == 1u {
         end = min(end, r3 + 1u);
     }

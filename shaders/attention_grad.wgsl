@@ -151,8 +151,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let c1 = second_base + r1 * p.a2_row;
     let c2 = second_base + r2 * p.a2_row;
     let c3 = second_base + r3 * p.a2_row;
-    let d4 = (at_run_time(p.d, groups) + 3u) >> 2u;
-    let e4 = (at_run_time(p.e, groups) + 3u) >> 2u;
+    let d4 = (p.d + 3u) >> 2u;
+    let e4 = (p.e + 3u) >> 2u;
 
     // Vector c of row r at 4c + r.
     var first: array<vec4<f32>, D4 * 4u * FIRST + 1u - FIRST>;
@@ -169,7 +169,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
 
     var begin = 0u;
-    var end = at_run_time(p.others, groups);
+    var end = p.others;
     if CAUSAL == 1u {
         if KEYS == 1u {
             begin = row;
@@ -177,8 +177,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             end = min(end, r3 + 1u);
         }
     }
-    let repeat = at_run_time(p.repeat, groups);
-    for (var turn = 0u; turn < repeat; turn += 1u) {
+    for (var turn = 0u; turn < p.repeat; turn += 1u) {
         let oh = h * p.times / p.group + turn;
         let qh = select(h, oh, KEYS == 1u);
         let b_base = p.b_at + b * p.b_b + oh * p.b_h;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Edge, enable_grad, grad, is_enabled, record_with};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::node::next_id;
 use crate::tensor::{Tensor, rng_state, set_rng_state};
 
@@ -33,8 +33,8 @@ pub fn checkpoint(f: impl Fn(&[Tensor]) -> Result<Tensor> + Send + Sync + 'stati
     let random = rng_state();
     let (start, own) = (next_id(), separate(inputs)?);
     let y = f(&own)?;
-    // Whatever else the result depends on: parameters, and what was computed before.
-    let captured = boundary(&y, start, &own);
+    // Whatever else the result depends on: parameters, also those behind what was computed before.
+    let (captured, reaches_out) = leaves(&y, start, &own);
     // A tensor of its own: a view would keep the graph alive.
     let out = Tensor::from_value(y.value()?, Edge::None);
     drop(y);
@@ -44,6 +44,10 @@ pub fn checkpoint(f: impl Fn(&[Tensor]) -> Result<Tensor> + Send + Sync + 'stati
     let (others, precision) = (captured.clone(), crate::amp::autocast_dtype());
     record_with(&out, "checkpoint", &all, move |dy, needs| {
         let create = is_enabled();
+        if create && reaches_out {
+            let why = "cannot be derived twice where its function captures a tensor that was computed outside: pass it as an input";
+            return Err(Error::unsupported("checkpoint", why));
+        }
         let now = rng_state();
         set_rng_state(random);
         let again: Result<(Vec<Tensor>, Tensor)> = enable_grad(|| {
@@ -77,9 +81,10 @@ fn separate(inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     inputs.iter().map(leaf).collect()
 }
 
-/// The tensors outside, other than `own`, that `y` depends on: handles on the edges that leave what was recorded since `start`.
-fn boundary(y: &Tensor, start: u64, own: &[Tensor]) -> Vec<Tensor> {
+/// The leaves other than `own` that `y` depends on, and whether some of them only through what was recorded before `start`.
+fn leaves(y: &Tensor, start: u64, own: &[Tensor]) -> (Vec<Tensor>, bool) {
     let (mut seen, mut out): (HashSet<usize>, Vec<Tensor>) = Default::default();
+    let mut reaches_out = false;
     let mut stack = vec![y.edge()];
     while let Some(edge) = stack.pop() {
         match &edge {
@@ -90,15 +95,11 @@ fn boundary(y: &Tensor, start: u64, own: &[Tensor]) -> Vec<Tensor> {
                 }
             }
             Edge::Node(node) if seen.insert(Arc::as_ptr(node) as usize) => {
-                if node.id > start {
-                    stack.extend(node.inputs.iter().cloned());
-                } else if let Ok(value) = y.value() {
-                    // Only its edge counts.
-                    out.push(Tensor::from_value(value, edge.clone()));
-                }
+                reaches_out |= node.id <= start;
+                stack.extend(node.inputs.iter().cloned());
             }
             Edge::Node(_) => {}
         }
     }
-    out
+    (out, reaches_out)
 }

@@ -293,7 +293,9 @@ impl Tensor {
     pub(crate) fn map_with(&self, f: &'static Function, with: &[Scalar]) -> Result<Tensor> {
         let mut numbers: SmallVec<[Option<Scalar>; 4]> = smallvec![None];
         numbers.extend(with.iter().copied().map(Some));
-        Tensor::apply(Elementwise { f, dtype: self.dtype(), numbers }, &[self])
+        let cast = crate::amp::cast_inputs(f.name, &[self])?;
+        let x = cast.as_ref().map_or(self, |c| &c[0]);
+        Tensor::apply(Elementwise { f, dtype: x.dtype(), numbers }, &[x])
     }
 }
 

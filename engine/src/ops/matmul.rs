@@ -418,7 +418,8 @@ impl Product {
         let (m, n, k) = (self.m, self.n, self.k);
         let (a, b) = (&self.a, &self.b);
         let registers = adapter.software;
-        let broadcast = registers && adapter.subgroups == Some((8, 8)) && m >= 32 && n >= 32;
+        // Rows are what a batch is: their number chooses no kernel, so that a new batch compiles nothing.
+        let broadcast = registers && adapter.subgroups == Some((8, 8)) && m >= 2 && n >= 32;
         let side = if broadcast { 32 } else { 8 };
         // Which 4-vectors each operand can be read in; the tile in workgroup memory has no use for vectors along k.
         let a_class = match () {

@@ -47,13 +47,14 @@ rows! {
         input.instance_norm(running, weight.as_ref(), bias.as_ref(), use_input_stats, momentum, eps)
     };
     "nn.functional.multi_head_attention_forward"(query: Tensor, key: Tensor, value: Tensor, embed_dim_to_check: usize, num_heads: usize,
-        in_proj_weight: Option<Tensor>, in_proj_bias: Option<Tensor>, bias_k: Option<Tensor>, bias_v: Option<Tensor>, add_zero_attn: bool, dropout_p: f64,
-        out_proj_weight: Tensor, out_proj_bias: Option<Tensor>, training: bool = true, key_padding_mask: Option<Tensor>, need_weights: bool = true,
+        in_proj_weight: Option<Tensor>, in_proj_bias: Option<Tensor>, bias_k: Option<Tensor>, bias_v: Option<Tensor>, add_zero_attn: bool = false, dropout_p: f64 = 0.0,
+        out_proj_weight: Option<Tensor>, out_proj_bias: Option<Tensor>, training: bool = true, key_padding_mask: Option<Tensor>, need_weights: bool = true,
         attn_mask: Option<Tensor>, use_separate_proj_weight: bool = false, q_proj_weight: Option<Tensor>, k_proj_weight: Option<Tensor>,
         v_proj_weight: Option<Tensor>, static_k: Option<Tensor>, static_v: Option<Tensor>, average_attn_weights: bool = true, is_causal: bool = false) {
         if static_k.is_some() || static_v.is_some() {
             return Err(Error::unsupported("multi_head_attention_forward", "static keys and values"));
         }
+        let out_proj_weight = out_proj_weight.ok_or_else(|| Error::argument("multi_head_attention_forward", "out_proj_weight is missing"))?;
         let own = use_separate_proj_weight;
         let projections = [in_proj_weight.filter(|_| !own), q_proj_weight.filter(|_| own), k_proj_weight.filter(|_| own), v_proj_weight.filter(|_| own)];
         let module = MultiheadAttention::of(embed_dim_to_check, num_heads, projections, in_proj_bias, [bias_k, bias_v], (out_proj_weight, out_proj_bias),
