@@ -273,7 +273,8 @@ mod tests {
 
     #[test]
     fn parameters_without_a_default_come_first() {
-        for op in operators() {
+        // ATen's own operators take parameters that may be None before others that must be given.
+        for op in operators().filter(|op| !natives::ROWS.iter().any(|n| n.name == op.name)) {
             let first_optional = op.params.iter().position(|p| !p.required).unwrap_or(op.params.len());
             assert!(op.params[first_optional..].iter().all(|p| !p.required), "{}", op.name);
         }
