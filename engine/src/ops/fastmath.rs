@@ -469,7 +469,6 @@ mod tests {
             ("sin large", worst(1e5, 1.001e5, sin_reduced, f64::sin), 2.5),
         ];
         for (name, error, bound) in all {
-            println!("{name}: {error:.2} ulp");
             assert!(error <= bound, "{name}: {error} ulp");
         }
     }
