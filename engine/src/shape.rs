@@ -11,13 +11,13 @@ pub type Strides = SmallVec<[isize; 6]>;
 /// The number of elements, or an error when it does not fit (a shape given by the user).
 pub(crate) fn checked_numel(op: &'static str, shape: &[usize]) -> Result<usize> {
     let overflow = || Error::argument(op, format!("a shape of {shape:?} has more elements than can be addressed"));
-    // Zero sizes first: [0, usize::MAX, usize::MAX] is an empty tensor.
-    if shape.contains(&0) {
-        return Ok(0);
-    }
-    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).ok_or_else(overflow)?;
+    // Sizes of 0 count as 1: strides, and products of some of the sizes, have to fit in an empty tensor as well.
+    let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1))).ok_or_else(overflow)?;
     // Byte counts and signed strides must fit too.
-    if n > isize::MAX as usize / 16 { Err(overflow()) } else { Ok(n) }
+    if n > isize::MAX as usize / 16 {
+        return Err(overflow());
+    }
+    Ok(if shape.contains(&0) { 0 } else { n })
 }
 
 pub(crate) fn numel(shape: &[usize]) -> usize {
@@ -335,6 +335,7 @@ mod tests {
     fn absurd_shapes_are_errors() {
         assert!(checked_numel("zeros", &[usize::MAX, 2]).is_err());
         assert!(checked_numel("zeros", &[1 << 40, 1 << 40]).is_err());
-        assert_eq!(checked_numel("zeros", &[usize::MAX, 0, usize::MAX]), Ok(0));
+        assert!(checked_numel("zeros", &[usize::MAX, 0, usize::MAX]).is_err());
+        assert_eq!(checked_numel("zeros", &[1 << 40, 0, 3]), Ok(0));
     }
 }

@@ -22,6 +22,9 @@ fn ragged_rows_and_wrong_counts_are_errors() {
     assert!(Tensor::new(vec![vec![1.0], vec![1.0, 2.0]], &cpu).is_err());
     assert!(Tensor::from_vec(vec![1.0f32; 5], [2, 3], &cpu).is_err());
     assert!(Tensor::zeros([usize::MAX, 2], &cpu).is_err());
+    // Empty, but with strides that cannot be counted.
+    assert!(Tensor::zeros([0, 1 << 40, 1 << 40], &cpu).is_err());
+    assert!(Tensor::zeros([1 << 40, 1 << 40, 0], &cpu).is_err());
     assert!(Tensor::from_bytes(&[2], DType::Bool, [1], &cpu).is_err());
     assert!(Tensor::arange(0, 10, 0, &cpu).is_err());
     assert!(Tensor::arange(0, 10, -1, &cpu).is_err());
