@@ -421,6 +421,10 @@ impl Product {
         // Rows are what a batch is: their number chooses no kernel, so that a new batch compiles nothing.
         let broadcast = registers && adapter.subgroups == Some((8, 8)) && m >= 2 && n >= 32;
         let side = if broadcast { 32 } else { 8 };
+        let rounds = if int { k } else { k.div_ceil(4) + side };
+        if !adapter.allows_rounds(rounds) {
+            return None;
+        }
         // Which 4-vectors each operand can be read in; the tile in workgroup memory has no use for vectors along k.
         let a_class = match () {
             _ if a.vectors(a.row, a.col, m) => 1,

@@ -106,9 +106,24 @@ impl Windows {
         }
     }
 
-    /// The kernels' 32-bit arithmetic is exact for an image of `size`.
-    fn fits_words(&self, size: [usize; SPATIAL]) -> bool {
-        !self.adaptive || (0..SPATIAL).all(|d| (self.out[d] + 1).saturating_mul(size[d] + 1) < u32::MAX as usize)
+    /// A kernel computes it: its 32-bit arithmetic is exact for an image of `size`, and an invocation that takes `each` elements
+    /// along each dimension does not go round too often.
+    fn suits(&self, adapter: &Adapter, size: [usize; SPATIAL], each: impl Fn(usize) -> usize) -> bool {
+        let exact = match self.adaptive {
+            true => (0..SPATIAL).all(|d| (self.out[d] + 1).saturating_mul(size[d] + 1) < u32::MAX as usize),
+            false => [self.kernel, self.stride, self.padding, self.dilation].as_flattened().iter().all(|&v| v <= 1 << 29),
+        };
+        exact && adapter.allows_rounds((0..SPATIAL).rev().fold(0, |inner: usize, d| each(d).saturating_mul(inner.saturating_add(1))))
+    }
+
+    /// At most so many elements along dimension `d` lie in a window.
+    fn reach(&self, d: usize, size: usize) -> usize {
+        if self.adaptive { size / self.out[d].max(1) + 2 } else { self.kernel[d].min(size) }
+    }
+
+    /// At most so many windows along dimension `d` hold an element.
+    fn holders(&self, d: usize, size: usize) -> usize {
+        if self.adaptive { self.out[d] / size.max(1) + 2 } else { (self.kernel[d] / self.stride[d] + 1).min(self.out[d]) }
     }
 
     fn count(&self) -> usize {
@@ -123,14 +138,9 @@ impl Windows {
     /// The part of the kernels' `Params` that is the same in all of them.
     fn params(&self, count: usize, size: [usize; SPATIAL]) -> Vec<u32> {
         let mut params = vec![count as u32];
-        params.extend([size, self.out, self.kernel, self.stride, self.padding].as_flattened().iter().map(|&v| word(v)));
+        params.extend([size, self.out, self.kernel, self.stride, self.padding].as_flattened().iter().map(|&v| v as u32));
         params
     }
-}
-
-/// A number for a kernel. What is larger than any image reaches past its end all the same.
-fn word(v: usize) -> u32 {
-    v.min(1 << 30) as u32
 }
 
 /// One float tensor with the windows' number of spatial dimensions.
@@ -202,13 +212,13 @@ impl Compute for MaxPoolIndices {
         }
     }
 
-    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
+    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
         let size = volume(&inputs[0].layout.shape);
-        if !self.0.fits_words(size) {
+        if !self.0.suits(adapter, size, |d| self.0.reach(d, size[d])) {
             return None;
         }
         let mut params = self.0.params(output.layout.numel(), size);
-        params.extend(self.0.dilation.map(word));
+        params.extend(self.0.dilation.map(|v| v as u32));
         launch("pool_max", vec![("ADAPTIVE", self.0.adaptive as u32)], "x", params)
     }
 }
@@ -283,7 +293,12 @@ impl Average {
     }
 
     fn divisor(&self, o: [usize; SPATIAL], size: [usize; SPATIAL]) -> f64 {
-        self.divisor.unwrap_or_else(|| (0..SPATIAL).map(|d| self.counted(d, o[d], size[d])).product()) as f64
+        self.divisor.unwrap_or_else(|| (0..SPATIAL).map(|d| self.counted(d, o[d], size[d])).fold(1, usize::saturating_mul)) as f64
+    }
+
+    /// A kernel takes the divisor as a word.
+    fn divisor_fits(&self) -> bool {
+        self.divisor.is_none_or(|d| u32::try_from(d).is_ok())
     }
 
     fn consts(&self) -> Vec<(&'static str, u32)> {
@@ -367,9 +382,9 @@ impl Compute for AvgPool {
         }
     }
 
-    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        let size = volume(&inputs[0].layout.shape);
-        if !self.0.windows.fits_words(size) {
+    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        let (size, windows) = (volume(&inputs[0].layout.shape), &self.0.windows);
+        if !windows.suits(adapter, size, |d| windows.reach(d, size[d])) || !self.0.divisor_fits() {
             return None;
         }
         launch("pool_avg", self.0.consts(), "x", self.0.params(output.layout.numel(), size))
@@ -388,8 +403,9 @@ impl Compute for AvgPoolGrad {
         }
     }
 
-    fn gpu(&self, _: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        if !self.average.windows.fits_words(self.size) {
+    fn gpu(&self, _: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        let (size, windows) = (self.size, &self.average.windows);
+        if !windows.suits(adapter, size, |d| windows.holders(d, size[d])) || !self.average.divisor_fits() {
             return None;
         }
         launch("pool_avg_grad", self.average.consts(), "dy", self.average.params(output.layout.numel(), self.size))

@@ -4,7 +4,7 @@ use bytemuck::Pod;
 use smallvec::smallvec;
 
 use super::gather::{around, groups};
-use super::matmul::for_chunks;
+use super::matmul::{for_chunks, scratch};
 use super::op::{Grads, Kind, Op, Saves, Spec};
 use super::sort::order_of;
 use crate::autograd::Ctx;
@@ -30,6 +30,19 @@ pub(crate) enum Carry {
     ArgMin,
 }
 
+impl Carry {
+    pub fn name(self) -> &'static str {
+        match self {
+            Carry::Sum => "cumsum",
+            Carry::Product => "cumprod",
+            Carry::LogSumExp => "logcumsumexp",
+            Carry::Recurrence => "recurrence",
+            Carry::ArgMax => "cummax",
+            Carry::ArgMin => "cummin",
+        }
+    }
+}
+
 /// Along `dim`, each element of the result combines those of the input up to it; with `reverse` those from it on.
 /// Numbers of 32 bits and more: callers widen.
 #[derive(Debug, Clone)]
@@ -41,14 +54,7 @@ pub(crate) struct Scan {
 
 impl Op for Scan {
     fn name(&self) -> &'static str {
-        match self.carry {
-            Carry::Sum => "cumsum",
-            Carry::Product => "cumprod",
-            Carry::LogSumExp => "logcumsumexp",
-            Carry::Recurrence => "recurrence",
-            Carry::ArgMax => "cummax",
-            Carry::ArgMin => "cummin",
-        }
+        self.carry.name()
     }
 
     fn infer(&self, inputs: &[Spec]) -> Result<Spec> {
@@ -146,12 +152,16 @@ impl Compute for Scan {
         }
     }
 
-    /// Long rows that are too few to fill a GPU get a workgroup each, all others an invocation. So do the longest:
-    /// llvmpipe ends loops after 65,535 rounds.
+    /// Long rows that are too few to fill a GPU get a workgroup each, all others an invocation. So do the longest, for
+    /// which one invocation might have to go round too often: see [`Adapter::allows_rounds`].
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
         let (outer, n, inner) = around(&output.layout.shape, self.dim);
         let rows = outer * inner;
-        let team = n >= 64 && (n >= 1 << 16 || rows < if adapter.software { 16 } else { 4096 });
+        let team = n >= 64 && (n >= 65_000 || rows < if adapter.software { 16 } else { 4096 });
+        // 256 elements at a time: 15 rounds.
+        if !adapter.allows_rounds(if team { 16 * n.div_ceil(256) } else { n }) {
+            return None;
+        }
         let what = match self.carry {
             Carry::Sum => 0,
             Carry::Product => 1,
@@ -191,7 +201,7 @@ impl Scan {
         let y = out.data::<O>();
         let parallel = y.len() > 1 << 14;
         for_chunks(y, n * inner, parallel, |o, y| {
-            let mut states = vec![start; inner];
+            let mut states = scratch("scan", inner, start)?;
             for k in 0..n {
                 let j = if self.reverse { n - 1 - k } else { k };
                 for (c, (state, y)) in states.iter_mut().zip(&mut y[j * inner..(j + 1) * inner]).enumerate() {

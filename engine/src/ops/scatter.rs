@@ -152,9 +152,12 @@ impl Compute for Scatter {
 
     /// A few indices: each element of the result looks at all of its slice (scatter.wgsl). Many: the indices that
     /// name the same place are linked into a chain first, and each element walks its own (scatter_link.wgsl).
-    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
+    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
         let (outer, size, inner) = around(&output.layout.shape, self.dim);
         let n = inputs[2].layout.shape[self.dim];
+        if !adapter.allows_rounds(n) {
+            return None;
+        }
         let count = output.layout.numel();
         let slices = self.pick == Pick::Slice;
         // Lists of n indices each, which lie `apart` from one another.

@@ -102,6 +102,15 @@ pub struct Adapter {
     pub limits: Limits,
 }
 
+impl Adapter {
+    /// Whether one invocation of a kernel may go round its loops so often, inner ones counted with outer ones. llvmpipe ends
+    /// them all after 65,535 rounds, without a word. An operator that needs more is computed on the host, which is faster than a
+    /// software adapter anyway.
+    pub(crate) fn allows_rounds(&self, rounds: usize) -> bool {
+        !self.software || rounds < 65_000
+    }
+}
+
 /// The limits that matter for compute; the default is what WebGPU guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

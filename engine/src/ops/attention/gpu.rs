@@ -38,6 +38,10 @@ pub(super) fn forward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter) 
     let z = Sizes::new(&q.shape, &k.shape, &v.shape)?;
     let mask = x.get(3);
     let (qk4, v4) = (vectors(q) && vectors(k), vectors(v));
+    let (d4, e4) = (z.d.div_ceil(4), z.e.div_ceil(4));
+    if !adapter.allows_rounds(z.s.div_ceil(4) * (1 + d4 + e4) + 5 * e4) {
+        return None;
+    }
     let (tiles_l, tiles, groups) = grid(adapter, z.b * z.h, z.l);
     let mut params: Vec<u32> = [tiles, tiles_l, z.h, z.h / z.g, z.l, z.s, z.d, z.e].map(|n| n as u32).into();
     for operand in [q, k, v] {
@@ -85,6 +89,10 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter, keys: bool
     let group = z.h / z.g;
     let (heads, n, others) = if keys { (z.g, z.s, z.l) } else { (z.h, z.l, z.s) };
     let (times, divide, repeat) = if keys { (group, 1, group) } else { (1, group, 1) };
+    let all = z.d.div_ceil(4) + z.e.div_ceil(4);
+    if !adapter.allows_rounds(repeat * others.div_ceil(4) * (1 + 2 * all) + 9 * all) {
+        return None;
+    }
     let (tiles_n, tiles, groups) = grid(adapter, z.b * heads, n);
     let vec4 = (0..4).all(|i| vectors(x[i].layout));
     let mut params: Vec<u32> = [tiles, tiles_n, heads, times, divide, repeat, n, others, z.h, z.l, z.d, z.e].map(|n| n as u32).into();

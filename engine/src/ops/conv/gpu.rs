@@ -165,7 +165,7 @@ pub(super) fn forward(g: &Geometry, x: &[usize], w: &[usize], y: &[usize], adapt
         stride: [1; SPATIAL],
         along_k: false,
     };
-    Some(Launches { launches: job.launches(adapter, output), scratch: vec![] })
+    adapter.allows_rounds(job.k + 8).then(|| Launches { launches: job.launches(adapter, output), scratch: vec![] })
 }
 
 pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], adapter: &Adapter) -> Option<Launches> {
@@ -215,7 +215,7 @@ pub(super) fn input_grad(g: &Geometry, dy: &[usize], w: &[usize], dx: &[usize], 
         stride: g.stride,
         along_k: false,
     };
-    Some(Launches { launches: job.launches(adapter, output), scratch: vec![] })
+    adapter.allows_rounds(job.k + 8).then(|| Launches { launches: job.launches(adapter, output), scratch: vec![] })
 }
 
 /// The sum over all pixels of all images is long and the result small: it is cut into pieces that are computed side by
@@ -230,7 +230,7 @@ pub(super) fn weight_grad(g: &Geometry, x: &[usize], dy: &[usize], dw: &[usize],
     let tiles = m.div_ceil(tile) * n.div_ceil(tile) * g.groups;
     let memory = (16 << 20) / (4 * len.max(1));
     let pieces = (wanted / tiles.max(1)).min(k / 256).min(memory).clamp(1, 256);
-    // llvmpipe ends loops after 65,535 rounds.
+    // A piece has to be short enough for one invocation: see `Adapter::allows_rounds`.
     let pieces = if adapter.software { pieces.max(k.div_ceil(1 << 15)) } else { pieces };
     let piece = k.div_ceil(pieces).next_multiple_of(16).max(16);
     let pieces = k.div_ceil(piece).max(1);

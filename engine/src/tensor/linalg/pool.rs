@@ -227,7 +227,7 @@ impl Tensor {
     pub fn lp_pool<const D: usize>(&self, p: f64, kernel: [usize; D], stride: [usize; D], ceil_mode: bool) -> Result<Tensor> {
         let means = self.pow(p)?.avg_pool([kernel, stride, [0; D]], ceil_mode, true, None)?;
         // As PyTorch computes it: a sum of odd powers that is negative has no real root and gives NaN.
-        means.sign()?.mul(&means.abs()?.relu()?)?.mul(kernel.iter().product::<usize>() as f64)?.pow(1.0 / p)
+        means.sign()?.mul(&means.abs()?.relu()?)?.mul(kernel.iter().map(|&k| k as f64).product::<f64>())?.pow(1.0 / p)
     }
 
     #[track_caller]

@@ -4,6 +4,7 @@ mod attention;
 mod conv;
 mod matmul;
 mod pool;
+mod rounds;
 
 use crate::device::Device;
 use crate::error::Result;

@@ -98,6 +98,20 @@ fn means_count_what_they_are_told_to() {
     });
 }
 
+/// A divisor that is no 32-bit word is not 0 in a kernel.
+#[test]
+fn means_are_divided_by_large_numbers() {
+    for_each_device(|dev| {
+        let x = tensor(&noise(4, 1), &[1, 1, 2, 2], dev)?;
+        let sum: f64 = noise(4, 1).iter().sum();
+        assert_close(&x.avg_pool2d(2, 2, 0, false, true, Some(1 << 32))?, &[sum / 4_294_967_296.0], 1e-5, 0.0);
+        // Windows much larger than the image: their sizes do not multiply to anything that fits a word.
+        let huge = [1usize << 40; 2];
+        assert!(x.lp_pool(2.0, huge, huge, true)?.isfinite()?.all(..)?.item::<bool>()?);
+        Ok(())
+    });
+}
+
 #[test]
 fn adaptive_windows_share_the_image() {
     let x = [2, 2, 7, 5];
