@@ -37,7 +37,7 @@ fn element(row: u32, j: u32) -> Stretch {
             s.v = T(x(at));
             s.w = select(T(1), T(a(at)), WHAT == 3u);
         } else {
-            s.v = T(j);
+            s.v = T(select(j, p.n - 1u - j, REVERSE == 1u));
             let bits = bitcast<u32>(x(at));
             s.key = select(ordered_down(bits, ORDER), ordered(bits, ORDER), WHAT == 4u);
         }

@@ -89,7 +89,7 @@ impl Tensor {
 
     #[track_caller]
     fn running(&self, carry: Carry, dim: isize) -> Result<(Tensor, Tensor)> {
-        let (x, _) = self.with_dimension(if carry == Carry::ArgMax { "cummax" } else { "cummin" }, dim)?;
+        let (x, _) = self.with_dimension(carry.name(), dim)?;
         let at = x.comparable()?.scanned(carry, dim)?;
         Ok((x.gather(dim, &at)?.reshape(self.shape())?, at.reshape(self.shape())?))
     }
@@ -97,7 +97,7 @@ impl Tensor {
     /// Integers narrower than 32 bits and 16-bit floats are scanned in 32 bits.
     #[track_caller]
     pub(super) fn scanned(&self, carry: Carry, dim: isize) -> Result<Tensor> {
-        let (x, d) = self.with_dimension("cumsum", dim)?;
+        let (x, d) = self.with_dimension(carry.name(), dim)?;
         let wide = match x.dtype() {
             DType::F16 | DType::BF16 => x.to_dtype(DType::F32)?,
             _ => x.comparable()?,

@@ -111,6 +111,16 @@ fn gradients_of_scans_are_the_same_on_every_device() {
 }
 
 #[test]
+fn a_scan_says_which_one_it_is() -> Result<()> {
+    let x = Tensor::new([1.0, 2.0], &Device::cpu())?;
+    for (name, scan) in [("cumsum", x.cumsum(3)), ("cumprod", x.cumprod(3)), ("logcumsumexp", x.logcumsumexp(3))] {
+        let e = scan.unwrap_err().to_string();
+        assert!(e.starts_with(name), "{name}: {e}");
+    }
+    Ok(())
+}
+
+#[test]
 fn differences_join_what_comes_before_and_behind() {
     for_each_device(|dev| {
         let t = Tensor::new([1i64, 4, 9], dev)?;
