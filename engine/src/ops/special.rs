@@ -1,5 +1,5 @@
 //! Special functions: rows like those of `unary.rs` and `binary.rs`. On the CPU all are computed in `f64`, whatever the
-//! type; on a GPU by `shaders/prelude/special.wgsl`, good to `f32`.
+//! type; on a GPU by `shaders/prelude/special_*.wgsl`, good to `f32`.
 
 mod bessel;
 mod gamma;
@@ -50,9 +50,9 @@ fn via2<R: Wide>(f: fn(f64, f64) -> f64, a: R, b: R) -> R {
 functions! { SPECIAL same;
     I0 "i0"(x) 60 [float via(i0, x) => "bessel_i0(x)"] [x |g, x| g * x.i1()?];
     I0E "i0e"(x) 50 [float via(i0e, x) => "bessel_i0e(x)"] [x |g, x, y| g * (x.i1e()? - x.sign()? * y)];
-    I1 "i1"(x) 60 [float via(i1, x) => "bessel_i1(x)"] [x |g, x, y| g * (x.i0()? - (y / x).masked_fill(&x.eq(0.0)?, 0.5)?)];
+    I1 "i1"(x) 60 [float via(i1, x) => "bessel_i1(x)"] [x |g, x, y| g * (x.i0()? - over(y, x)?)];
     I1E "i1e"(x) 50 [float via(i1e, x) => "bessel_i1e(x)"]
-        [x |g, x, y| g * (x.i0e()? - x.sign()? * y - (y / x).masked_fill(&x.eq(0.0)?, 0.5)?)];
+        [x |g, x, y| g * (x.i0e()? - x.sign()? * y - over(y, x)?)];
     K0 "modified_bessel_k0"(x) 100 [float via(k0, x) => "bessel_k0(x)"] [x |g, x| -g * x.modified_bessel_k1()?];
     K1 "modified_bessel_k1"(x) 100 [float via(k1, x) => "bessel_k1(x)"] [x |g, x, y| -g * (x.modified_bessel_k0()? + y / x)];
     K0E "scaled_modified_bessel_k0"(x) 100 [float via(k0e, x) => "bessel_k0e(x)"]
@@ -60,7 +60,7 @@ functions! { SPECIAL same;
     K1E "scaled_modified_bessel_k1"(x) 100 [float via(k1e, x) => "bessel_k1e(x)"]
         [x |g, x, y| g * (y - x.scaled_modified_bessel_k0()? - y / x)];
     J0 "bessel_j0"(x) 60 [float via(j0, x) => "bessel_j0(x)"] [x |g, x| -g * x.bessel_j1()?];
-    J1 "bessel_j1"(x) 60 [float via(j1, x) => "bessel_j1(x)"] [x |g, x, y| g * (x.bessel_j0()? - (y / x).masked_fill(&x.eq(0.0)?, 0.5)?)];
+    J1 "bessel_j1"(x) 60 [float via(j1, x) => "bessel_j1(x)"] [x |g, x, y| g * (x.bessel_j0()? - over(y, x)?)];
     Y0 "bessel_y0"(x) 120 [float via(y0, x) => "bessel_y0(x)"] [x |g, x| -g * x.bessel_y1()?];
     Y1 "bessel_y1"(x) 120 [float via(y1, x) => "bessel_y1(x)"] [x |g, x, y| g * (x.bessel_y0()? - y / x)];
     SPHERICAL_J0 "spherical_bessel_j0"(x) 20 [float via(spherical_j0, x) => "spherical_j0(x)"]
@@ -120,7 +120,36 @@ functions! { SPECIAL same;
     LEGENDRE "legendre_polynomial_p"(a, b) 200 [float via2(legendre, a, b) => "legendre(a, b)"] [];
 }
 
+/// `y / x` of an odd function of slope 1/2 at 0. What is left out there is no division by 0, so that the gradient of the result,
+/// the second derivative, is a number.
+fn over(y: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let zero = x.eq(0.0)?;
+    y.div(&x.masked_fill(&zero, 1.0)?)?.masked_fill(&zero, 0.5)
+}
+
 /// `i0` of one number, for what is computed on the host.
 pub(crate) fn bessel_i0(x: f64) -> f64 {
     i0(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::device::Device;
+    use crate::error::Result;
+    use crate::tensor::Tensor;
+    use crate::testing::assert_close;
+
+    /// Their first derivatives divide by `x`, which 0 takes the place of a limit in.
+    #[test]
+    fn odd_functions_have_a_second_derivative_at_zero() -> Result<()> {
+        for f in [Tensor::i1, Tensor::i1e, Tensor::bessel_j1] {
+            let x = Tensor::from_vec(vec![0.0f64], [1], &Device::cpu())?;
+            x.requires_grad_(true)?;
+            let first = crate::autograd::grad(&[&f(&x)?], &[&x], &[None], true, true)?.remove(0).expect("depends on x");
+            assert_close(&first, &[0.5], 1e-14, 0.0);
+            first.backward()?;
+            assert_close(&x.grad().expect("depends on x"), &[0.0], 0.0, 1e-14);
+        }
+        Ok(())
+    }
 }
