@@ -295,8 +295,8 @@ impl Tensor {
     /// `torch.quantile`.
     ///
     /// # Errors
-    /// `dim` out of range, no elements, other types, a `q` of more dimensions; a `q` outside `[0, 1]` as far as that is
-    /// known without computing.
+    /// `dim` out of range, no elements, other types, a `q` of more dimensions. A `q` outside `[0, 1]` is reported when the result is
+    /// read: as an index out of range.
     #[track_caller]
     pub fn quantile(&self, q: &Tensor, dim: Option<isize>, keepdim: bool, interpolation: QuantileMode) -> Result<Tensor> {
         self.quantiles("quantile", q, dim, keepdim, interpolation)
@@ -345,7 +345,8 @@ impl Tensor {
             _ => ranks,
         };
         let below = ranks.floor()?;
-        let read = |at: &Tensor| sorted.gather(-1, &at.detach()?.to_dtype(DType::I64)?);
+        let wrong = at.ge(0)?.logical_and(&at.le(1)?)?.logical_not()?.expand(ranks.shape())?;
+        let read = |at: &Tensor| sorted.gather(-1, &at.detach()?.to_dtype(DType::I64)?.masked_fill(&wrong, size)?);
         let mut out = read(&below)?;
         if matches!(how, QuantileMode::Linear | QuantileMode::Midpoint) {
             let above = read(&ranks.ceil()?)?;

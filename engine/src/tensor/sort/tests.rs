@@ -86,6 +86,12 @@ fn quantiles_interpolate_as_asked() {
         let gap = Tensor::new([1.0, f32::NAN, 3.0], dev)?;
         assert_close(&gap.quantile(&q, None, false, QuantileMode::Linear)?, &[f64::NAN; 3], 0.0, 0.0);
         assert_close(&gap.nanquantile(&q, None, true, QuantileMode::Linear)?, &[1.0, 2.0, 2.8], 1e-6, 0.0);
+        // A GPU reports to whoever reads next, which may be another test.
+        for wrong in [-0.5, 1.2, f32::NAN] {
+            let q = Tensor::new(wrong, dev)?;
+            assert!(!dev.is_cpu() || t.quantile(&q, None, false, QuantileMode::Linear)?.item::<f32>().is_err(), "{wrong}");
+            assert!(!dev.is_cpu() || gap.nanquantile(&q, None, false, QuantileMode::Linear)?.item::<f32>().is_err(), "{wrong}");
+        }
         Ok(())
     });
 }
