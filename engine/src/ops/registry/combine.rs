@@ -90,9 +90,14 @@ fn segment_reduce(
     const OP: &str = "segment_reduce";
     let lengths: Vec<i64> = match (lengths, offsets) {
         (Some(l), _) if l.rank() == 1 => l.to_dtype(DType::I64)?.to_vec()?,
-        (None, Some(o)) if o.rank() == 1 => o.to_dtype(DType::I64)?.to_vec::<i64>()?.windows(2).map(|w| w[1] - w[0]).collect(),
+        (None, Some(o)) if o.rank() == 1 => {
+            o.to_dtype(DType::I64)?.to_vec::<i64>()?.windows(2).map(|w| w[1].saturating_sub(w[0])).collect()
+        }
         _ => return Err(Error::argument(OP, "needs a vector of lengths or of offsets")),
     };
+    if data.rank() == 0 {
+        return Err(Error::argument(OP, "a scalar has no segments"));
+    }
     let size = data.size(axis)?;
     let total = lengths.iter().try_fold(0usize, |n, &l| usize::try_from(l).ok().and_then(|l| n.checked_add(l)));
     if total.is_none_or(|t| t > size || checked && t != size) {

@@ -22,8 +22,7 @@ rows! {
     "full"(size: Vec<usize>, fill_value: Scalar, dtype: Option<DType>, device: On) Tensor::full(size, fill_value, options(dtype, device));
     "scalar_tensor"(s: Scalar, dtype: Option<DType>, device: On) Tensor::full([], s, options(Some(dtype.unwrap_or(DType::F32)), device));
     "eye"(n: usize, m: Option<usize>, dtype: Option<DType>, device: On) {
-        let m = m.unwrap_or(n);
-        Tensor::eye(n.max(m), options(dtype, device))?.slice(0, 0, n as isize, 1)?.slice(1, 0, m as isize, 1)
+        Tensor::eye_rect(n, m.unwrap_or(n), options(dtype, device))
     };
     "arange"(end: Scalar, dtype: Option<DType>, device: On) Tensor::arange(0, end, 1, options(dtype, device));
     "arange"(start: Scalar, end: Scalar, step: Scalar = Scalar::Int(1), dtype: Option<DType>, device: On)

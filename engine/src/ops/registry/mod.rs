@@ -271,6 +271,37 @@ mod tests {
         assert!(told("softmax", &[Value::Int(1), Value::Int(0)]).contains("'input' must be a tensor"));
     }
 
+    /// Two keys alike, of which a mask leaves one: the sum of exponentials is halved.
+    #[test]
+    fn a_bool_mask_counts_in_the_sums_of_attention() -> Result<()> {
+        let device = Device::cpu();
+        let x = Tensor::zeros([1, 1, 1, 2], &device)?;
+        let keys = Tensor::zeros([1, 1, 2, 2], &device)?;
+        let mask = Tensor::from_vec(vec![true, false], [1, 2], &device)?;
+        let sums = |mask: Value| -> Result<f32> {
+            let args = [Value::from(&x), Value::from(&keys), Value::from(&keys)];
+            let out = call("_scaled_dot_product_flash_attention_for_cpu", &args, &[("attn_mask", mask)], &device)?;
+            let Value::List(out) = out else { panic!("two results") };
+            out[1].tensor()?.item()
+        };
+        assert_eq!(sums(Value::None)?, 2f32.ln());
+        assert_eq!(sums(Value::from(mask))?, 0.0);
+        Ok(())
+    }
+
+    #[test]
+    fn arguments_that_no_tensor_has_room_for() -> Result<()> {
+        let device = Device::cpu();
+        let wide = call("eye", &[Value::Int(1), Value::Int(1 << 20)], &[], &device)?;
+        assert_eq!(wide.tensor()?.shape(), [1, 1 << 20]);
+        let offsets = Value::from(Tensor::new([i64::MIN, i64::MAX], &device)?);
+        let (one, data) = (Value::from(Tensor::new([1i64], &device)?), Value::from(Tensor::new([1.0, 2.0], &device)?));
+        let segments = |data: Value, named: (&str, Value)| call("segment_reduce", &[data, Value::Str("sum".into())], &[named], &device);
+        assert!(segments(data, ("offsets", offsets)).is_err());
+        assert!(segments(Value::from(Tensor::new(1.0, &device)?), ("lengths", one)).is_err());
+        Ok(())
+    }
+
     #[test]
     fn parameters_without_a_default_come_first() {
         // ATen's own operators take parameters that may be None before others that must be given.

@@ -119,7 +119,10 @@ fn flash_attention(
         scores = scores.masked_fill(&later, f64::NEG_INFINITY)?;
     }
     if let Some(mask) = mask {
-        scores = scores.add(&mask.detach()?)?;
+        scores = match mask.dtype() {
+            DType::Bool => scores.masked_fill(&mask.logical_not()?, f64::NEG_INFINITY)?,
+            _ => scores.add(&mask.detach()?)?,
+        };
     }
     Ok(vec![out, scores.logsumexp(-1)?])
 }
