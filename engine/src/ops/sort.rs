@@ -176,7 +176,7 @@ impl Sort {
         let y = out.data::<i64>();
         let parallel = y.len() > 1 << 12;
         for_chunks(y, n * inner, parallel, |o, y| {
-            let mut row: Vec<W> = Vec::with_capacity(n);
+            let mut row: Vec<W> = crate::tensor::reserve("sort", n)?;
             for c in 0..inner {
                 row.clear();
                 row.extend((0..n).map(|j| word((o * n + j) * inner + c, j)));

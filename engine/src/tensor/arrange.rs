@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use super::dims::Sizes;
-use super::{Tensor, TensorOptions};
+use super::{Tensor, TensorOptions, reserve};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::shape::{Layout, Shape, broadcast, checked_numel, contiguous_strides};
@@ -260,9 +260,9 @@ impl Tensor {
             return Err(Error::argument(OP, format!("repeats cannot be negative, one is {wrong}")));
         }
         let total = repeats.iter().fold(0i64, |a, &n| a.saturating_add(n));
-        checked_numel(OP, &[usize::try_from(total).unwrap_or(usize::MAX)])?;
-        let index: Vec<i64> = repeats.iter().enumerate().flat_map(|(i, &n)| std::iter::repeat_n(i as i64, n as usize)).collect();
-        let count = index.len();
+        let count = checked_numel(OP, &[usize::try_from(total).unwrap_or(usize::MAX)])?;
+        let mut index = reserve::<i64>(OP, count)?;
+        index.extend(repeats.iter().enumerate().flat_map(|(i, &n)| std::iter::repeat_n(i as i64, n as usize)));
         self.index_select(dim, &Tensor::from_vec(index, [count], self.device())?)
     }
 }
@@ -327,23 +327,26 @@ impl Tensor {
     /// No vector, or nothing to choose.
     #[track_caller]
     pub fn combinations(&self, r: usize, replacement: bool) -> Result<Tensor> {
+        const OP: &str = "combinations";
         let &[n] = self.shape() else {
-            return Err(Error::argument("combinations", format!("{:?} is not a vector", self.shape())));
+            return Err(Error::argument(OP, format!("{:?} is not a vector", self.shape())));
         };
         if r == 0 {
             return Tensor::zeros([0], (self.dtype(), self.device()));
         }
+        if n == 0 || !replacement && r > n {
+            return Tensor::zeros([0, r], (self.dtype(), self.device()));
+        }
         // How many rows there are: refused before they are listed.
-        let total = (0..r as u128).try_fold(1u128, |t, k| {
-            let from = if replacement { n as u128 + r as u128 - 1 - k } else { (n as u128).saturating_sub(k) };
-            t.checked_mul(from).map(|t| t / (k + 1))
-        });
+        let of = if replacement { n as u128 + r as u128 - 1 } else { n as u128 };
+        let chosen = (r as u128).min(of - r as u128);
+        let total = (0..chosen).try_fold(1u128, |t, k| t.checked_mul(of - k).map(|t| t / (k + 1)));
         let total = total.and_then(|t| usize::try_from(t).ok()).unwrap_or(usize::MAX);
-        checked_numel("combinations", &[total, r])?;
-        let mut index: Vec<i64> = Vec::with_capacity(total * r);
-        let mut row: Vec<usize> = (0..r).map(|i| if replacement { 0 } else { i }).collect();
-        let limit = |i: usize| if replacement { n } else { (n + i + 1).saturating_sub(r) };
-        while n > 0 && row.iter().enumerate().all(|(i, &v)| v < limit(i)) {
+        let mut index = reserve::<i64>(OP, checked_numel(OP, &[total, r])?)?;
+        let mut row = reserve::<usize>(OP, r)?;
+        row.extend((0..r).map(|i| if replacement { 0 } else { i }));
+        let limit = |i: usize| if replacement { n } else { n + i + 1 - r };
+        loop {
             index.extend(row.iter().map(|&v| v as i64));
             // The last place that can go on does, and those behind it start over.
             let Some(i) = (0..r).rev().find(|&i| row[i] + 1 < limit(i)) else { break };
@@ -390,9 +393,10 @@ fn triangle(
         let range = range(r);
         within(range.start)..within(range.end)
     };
-    let mut index: Vec<i64> = (0..rows).flat_map(|r| columns(r).map(move |_| r as i64)).collect();
+    let count: usize = (0..rows).map(|r| columns(r).count()).sum();
+    let mut index = reserve::<i64>(op, 2 * count)?;
+    index.extend((0..rows).flat_map(|r| columns(r).map(move |_| r as i64)));
     index.extend((0..rows).flat_map(columns));
-    let count = index.len() / 2;
     Tensor::from_vec(index, [2, count], &options.device)?.to_dtype(dtype)
 }
 
@@ -407,6 +411,7 @@ impl Tensor {
         if !self.dtype().is_int() {
             return Err(Error::dtype("unravel_index", format!("positions are integers, not {}", self.dtype())));
         }
+        checked_numel("unravel_index", shape)?;
         let (at, strides) = (self.to_dtype(DType::I64)?, contiguous_strides(shape));
         let coordinate = |d: usize| at.floor_divide(strides[d].max(1) as i64)?.remainder(shape[d].max(1) as i64);
         (0..shape.len()).map(coordinate).collect()
@@ -421,7 +426,9 @@ impl Tensor {
     pub fn nonzero_static(&self, count: usize, fill: i64) -> Result<Tensor> {
         let at = self.nonzero()?;
         let found = at.shape()[0].min(count);
-        at.narrow(0, 0, found)?.pad([0isize, 0, 0, (count - found) as isize], "constant", fill)
+        let missing =
+            isize::try_from(count - found).map_err(|_| Error::argument("nonzero_static", format!("{count} positions are too many")))?;
+        at.narrow(0, 0, found)?.pad([0isize, 0, 0, missing], "constant", fill)
     }
 }
 

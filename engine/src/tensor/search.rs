@@ -5,7 +5,7 @@ use crate::autograd;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
 use crate::ops;
-use crate::shape::{Shape, broadcast};
+use crate::shape::{Shape, broadcast, checked_numel};
 
 /// Searching.
 impl Tensor {
@@ -110,7 +110,7 @@ impl Tensor {
         if low < 0 {
             return Err(Error::argument(OP, format!("expected no negative numbers, got {low}")));
         }
-        let bins = usize::try_from(high + 1).unwrap_or(usize::MAX).max(minlength);
+        let bins = usize::try_from(high.saturating_add(1)).unwrap_or(usize::MAX).max(minlength);
         let counted = match weights {
             None => Tensor::ones([index.numel()], (DType::I64, self.device()))?,
             Some(w) if w.dtype() == DType::F32 => w.detach()?,
@@ -131,6 +131,7 @@ impl Tensor {
         if bins == 0 || !(min <= max) || !min.is_finite() || !max.is_finite() {
             return Err(Error::argument(OP, format!("{bins} bins from {min} to {max}")));
         }
+        checked_numel(OP, &[bins])?;
         let x = self.detach()?.flatten(0, -1)?;
         x.widened(|x| {
             let ends = |v: f64| Tensor::full([0usize; 0], v, (x.dtype(), x.device()));
@@ -199,7 +200,7 @@ impl Tensor {
             index = index.mul(bins as i64)?.add(&at)?;
             shape.push(bins);
         }
-        let total = crate::shape::checked_numel(OP, &shape)?;
+        let total = checked_numel(OP, &shape)?;
         let one = Tensor::ones([count], (self.dtype(), self.device()))?;
         let weight = weight.map_or(Ok(one), |w| w.detach()?.flatten(0, -1))?;
         let mut hist = counts(&index.masked_fill(&outside, total)?, &weight, total)?.reshape(&shape)?;
@@ -225,6 +226,7 @@ impl Tensor {
         if bins == 0 {
             return Err(Error::argument(OP, "needs at least one bin"));
         }
+        checked_numel(OP, &[bins])?;
         let (mut low, mut high) = match range {
             Some(range) => range,
             None if self.numel() == 0 => (0.0, 1.0),

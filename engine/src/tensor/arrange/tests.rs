@@ -66,3 +66,21 @@ fn masked_reductions_leave_out_what_is_not_named() {
         Ok(())
     });
 }
+
+/// Sizes that would take more memory than there is, or more than can be counted, are errors.
+#[test]
+fn absurd_sizes_are_refused() -> crate::Result<()> {
+    let cpu = crate::Device::cpu();
+    let x = Tensor::arange(0, 20_000, 1, (DType::I64, &cpu))?;
+    assert!(x.combinations(4, false).is_err());
+    assert!(x.combinations(usize::MAX, true).is_err());
+    let one = Tensor::new([7i64], &cpu)?;
+    assert_eq!(one.combinations(1_000, false)?.shape(), [0, 1_000]);
+    assert_eq!(one.combinations(1_000, true)?.to_vec::<i64>()?, [7; 1_000]);
+    assert!(one.repeat_interleave_each(&Tensor::new([1i64 << 50], &cpu)?, 0).is_err());
+    assert!(Tensor::tril_indices(1 << 10, 1 << 45, 1 << 45, &cpu).is_err());
+    assert!(one.unravel_index(&[1 << 40, 1 << 40]).is_err());
+    assert!(one.nonzero_static(usize::MAX, 0).is_err());
+    assert!(Tensor::new(1.0, &cpu)?.nonzero_static(usize::MAX, 0).is_err());
+    Ok(())
+}

@@ -267,7 +267,7 @@ impl Tensor {
             }
             let geometry = geometry(stride, padding, dilation, groups);
             let y = Tensor::apply(ConvInputGrad { geometry, size: lift3(&size, 1) }, &[x, weight])?;
-            biased(op, y, bias, channels(weight.shape()[1] * groups, D), self)
+            biased(op, y, bias, channels(weight.shape()[1].saturating_mul(groups), D), self)
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::{Tensor, product, product_wide, ranks};
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::shape::{Shape, broadcast, dim_index, numel};
+use crate::shape::{Shape, broadcast, checked_numel, dim_index, numel};
 
 impl Tensor {
     /// `beta * self + alpha * sum over b of a[b] x c[b]`, for batches `[b, n, m]` and `[b, m, p]`; like `torch.addbmm`.
@@ -19,7 +19,7 @@ impl Tensor {
         if sa[0] != sb[0] || sa[2] != sb[1] {
             return Err(Error::argument(OP, format!("{sa:?} x {sb:?}: batch or inner sizes differ")));
         }
-        let inner = sa[0] * sa[2];
+        let inner = checked_numel(OP, &[sa[0], sa[2]])?;
         let rows = a.permute([1, 0, 2])?.reshape([sa[1], inner])?;
         self.plus_product(OP, &rows, &b.reshape([inner, sb[2]])?, beta.into(), alpha.into())
     }
@@ -126,7 +126,8 @@ impl Tensor {
         let padded = |t: &Tensor| -> Shape { std::iter::repeat_n(1, rank - t.rank()).chain(t.shape().iter().copied()).collect() };
         let (a, b) = (padded(self), padded(other));
         let interleaved: [Vec<usize>; 2] = [a.iter().flat_map(|&n| [n, 1]).collect(), b.iter().flat_map(|&n| [1, n]).collect()];
-        let shape: Vec<usize> = a.iter().zip(&b).map(|(x, y)| x * y).collect();
+        let shape: Vec<usize> = a.iter().zip(&b).map(|(x, y)| x.saturating_mul(*y)).collect();
+        checked_numel("kron", &shape)?;
         self.reshape(&interleaved[0][..])?.mul(other.reshape(&interleaved[1][..])?)?.reshape(&shape[..])
     }
 
@@ -193,6 +194,7 @@ impl Tensor {
             return Err(Error::dtype(OP, format!("operands are {dtype} and {}", t.dtype())));
         }
         let (out, i, j) = (w[0], w[1], w[2]);
+        checked_numel(OP, w)?;
         let n = numel(&a[..a.len() - 1]);
         let half = matches!(dtype, DType::F16 | DType::BF16);
         let widen = |t: &Tensor| if half { t.to_dtype(DType::F32) } else { Ok(t.clone()) };

@@ -67,3 +67,13 @@ fn draws_follow_the_weights() {
         Ok(())
     });
 }
+
+#[test]
+fn absurd_numbers_of_bins_are_refused() -> crate::Result<()> {
+    let cpu = crate::Device::cpu();
+    let x = Tensor::new([0.0, 1.0], &cpu)?;
+    assert!(Tensor::new([i64::MAX], &cpu)?.bincount(None, 0).is_err());
+    assert!(x.histc(usize::MAX, 0.0, 1.0).is_err());
+    assert!(x.bin_edges(usize::MAX, None).is_err());
+    Ok(())
+}

@@ -18,7 +18,7 @@ struct Windows {
 }
 
 impl Windows {
-    fn fit(op: &'static str, size: [usize; 2], [kernel, dilation, padding, stride]: [[usize; 2]; 4]) -> Result<Windows> {
+    fn fit(op: &'static str, size: [usize; 2], [kernel, mut dilation, padding, mut stride]: [[usize; 2]; 4]) -> Result<Windows> {
         let wrong = |why: String| Error::argument(op, why);
         if [kernel, dilation, stride].as_flattened().contains(&0) {
             return Err(wrong(format!("kernel, dilation and stride must be at least 1, they are {kernel:?}, {dilation:?}, {stride:?}")));
@@ -29,7 +29,11 @@ impl Windows {
             let padded = padding[d].checked_mul(2).and_then(|n| n.checked_add(size[d]));
             let room = reach.zip(padded).and_then(|(reach, padded)| padded.checked_sub(reach));
             let unfit = || wrong(format!("windows of {kernel:?} with dilation {dilation:?} do not fit {size:?} with padding {padding:?}"));
-            count[d] = room.ok_or_else(unfit)? / stride[d] + 1;
+            let room = room.ok_or_else(unfit)?;
+            count[d] = room / stride[d] + 1;
+            // A step that is never taken may be as long as one likes: here it is short enough to be counted with.
+            dilation[d] = if kernel[d] == 1 { 1 } else { dilation[d] };
+            stride[d] = stride[d].min(room.saturating_add(1));
         }
         Ok(Windows { kernel, dilation, padding, stride, count })
     }

@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
-use super::super::Tensor;
+use super::super::{Tensor, reserve};
 use crate::autograd::{no_grad, record_with};
 use crate::device::Device;
 use crate::dtype::DType;
@@ -193,7 +193,8 @@ impl Tensor {
         if !self.dtype().is_float() {
             return match mode {
                 Nearest | NearestExact => (0..spatial).try_fold(self.clone(), |x, d| {
-                    let at = axis(d).rows(mode, false).into_iter().map(|row| row[0].0 as i64).collect();
+                    // One element each.
+                    let at = axis(d).rows(mode, false)?.items.iter().map(|item| item.0 as i64).collect();
                     x.index_select(2 + d as isize, &Tensor::from_vec(at, [size(d)], self.device())?)
                 }),
                 _ if self.dtype() == DType::U8 => {
@@ -204,7 +205,7 @@ impl Tensor {
         }
         // From the last dimension on, which PyTorch's sums begin with too.
         let y = (0..spatial).rev().try_fold(self.clone(), |x, d| {
-            let map = Map::new(axis(d).rows(mode, how.antialias), shape[2 + d], &x)?;
+            let map = Map::new(axis(d).rows(mode, how.antialias)?, shape[2 + d], &x)?;
             x.resample(2 + d, &Arc::new(map), false)
         })?;
         y.to_dtype(self.dtype())
@@ -237,8 +238,50 @@ struct Table {
     weight: Tensor,
 }
 
-/// For each row the columns and weights that are not zero.
-type Rows = Vec<Vec<(usize, f64)>>;
+/// The columns and weights that are not zero, row after row, and where each row ends.
+struct Rows {
+    items: Vec<(usize, f64)>,
+    ends: Vec<usize>,
+}
+
+impl Rows {
+    /// Room for `rows` rows of `each` items: sizes come from users.
+    fn with_capacity(rows: usize, each: usize) -> Result<Rows> {
+        Ok(Rows { items: reserve("interpolate", rows.saturating_mul(each))?, ends: reserve("interpolate", rows)? })
+    }
+
+    fn push(&mut self, row: &[(usize, f64)]) {
+        self.items.extend_from_slice(row);
+        self.ends.push(self.items.len());
+    }
+
+    /// Each row's items.
+    fn iter(&self) -> impl Iterator<Item = &[(usize, f64)]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(move |(start, &end)| &self.items[start..end])
+    }
+
+    /// The transposed map, of `size` rows.
+    fn transposed(&self, size: usize) -> Result<Rows> {
+        let mut out = Rows::with_capacity(size, self.items.len() / size.max(1) + 1)?;
+        let mut next = vec![0; size];
+        self.items.iter().for_each(|item| next[item.0] += 1);
+        let mut end = 0;
+        for start in &mut next {
+            let count = std::mem::replace(start, end);
+            end += count;
+            out.ends.push(end);
+        }
+        out.items.resize(end, (0, 0.0));
+        for (j, row) in self.iter().enumerate() {
+            for &(i, w) in row {
+                out.items[next[i]] = (j, w);
+                next[i] += 1;
+            }
+        }
+        Ok(out)
+    }
+}
 
 impl Map {
     fn new(rows: Rows, size: usize, like: &Tensor) -> Result<Map> {
@@ -250,31 +293,30 @@ impl Map {
         if let Some(made) = self.transposed.get() {
             return Ok(made);
         }
-        let mut transposed: Rows = vec![Vec::new(); self.size];
-        for (j, row) in self.rows.iter().enumerate() {
-            row.iter().for_each(|&(i, w)| transposed[i].push((j, w)));
-        }
         let weight = &self.forward.weight;
-        let made = Table::new(&transposed, weight.dtype(), weight.device())?;
+        let made = Table::new(&self.rows.transposed(self.size)?, weight.dtype(), weight.device())?;
         Ok(self.transposed.get_or_init(|| made))
     }
 }
 
 impl Table {
     fn new(rows: &Rows, dtype: DType, device: &Device) -> Result<Table> {
-        let mut first = vec![0i32];
-        let (mut col, mut weight) = (Vec::new(), Vec::new());
-        for row in rows {
-            col.extend(row.iter().map(|&(i, _)| i as i32));
-            weight.extend(row.iter().map(|&(_, w)| w));
-            first.push(col.len() as i32);
+        let (n, count) = (rows.items.len(), rows.ends.len() + 1);
+        let word = |v: usize| i32::try_from(v).map_err(|_| Error::argument("interpolate", format!("a map of {n} weights is too large")));
+        let (mut first, mut col) = (reserve("interpolate", count)?, reserve("interpolate", n)?);
+        first.push(0i32);
+        for &end in &rows.ends {
+            first.push(word(end)?);
         }
-        let (n, rows) = (col.len(), first.len());
+        for item in &rows.items {
+            col.push(word(item.0)?);
+        }
+        let weights = rows.items.iter().map(|item| item.1);
         let weight = match dtype {
-            DType::F64 => Tensor::from_vec(weight, [n], device)?,
-            _ => Tensor::from_vec(weight.into_iter().map(|w| w as f32).collect(), [n], device)?,
+            DType::F64 => Tensor::from_vec(weights.collect(), [n], device)?,
+            _ => Tensor::from_vec(weights.map(|w| w as f32).collect(), [n], device)?,
         };
-        Ok(Table { first: Tensor::from_vec(first, [rows], device)?, col: Tensor::from_vec(col, [n], device)?, weight })
+        Ok(Table { first: Tensor::from_vec(first, [count], device)?, col: Tensor::from_vec(col, [n], device)?, weight })
     }
 }
 
@@ -315,29 +357,40 @@ impl Axis {
     }
 
     /// The elements each output element takes, and their weights.
-    fn rows(&self, mode: InterpolationMode, antialias: bool) -> Rows {
+    fn rows(&self, mode: InterpolationMode, antialias: bool) -> Result<Rows> {
         let step = self.step();
-        (0..self.output)
-            .map(|j| match mode {
-                InterpolationMode::Nearest => vec![(self.clamped(self.real(j as f64 * step).floor()), 1.0)],
-                InterpolationMode::NearestExact => vec![(self.clamped(self.real((j as f64 + 0.5) * step).floor()), 1.0)],
-                InterpolationMode::Bicubic if antialias => self.filtered(j, step, 2.0, &|x| cubic(x, -0.5)),
-                _ if antialias => self.filtered(j, step, 1.0, &|x| (1.0 - x).max(0.0)),
-                InterpolationMode::Bicubic => {
-                    let at = self.position(j, step, true);
-                    let left = at.floor().min((self.input - 1) as f64);
-                    let t = self.real(at - left).clamp(0.0, 1.0);
-                    (0..4).map(|k| (self.clamped(left + k as f64 - 1.0), cubic((t + 1.0 - k as f64).abs(), -0.75))).collect()
-                }
-                _ if self.input == self.output => vec![(j, 1.0)],
-                _ => {
-                    let at = self.position(j, step, false);
-                    let left = (at.floor() as usize).min(self.input - 1);
-                    let t = self.real(at - left as f64).clamp(0.0, 1.0);
-                    vec![(left, self.real(1.0 - t)), ((left + 1).min(self.input - 1), t)]
-                }
-            })
-            .collect()
+        let each = match mode {
+            InterpolationMode::Nearest | InterpolationMode::NearestExact => 1,
+            _ if antialias => ((4.0 * step.max(1.0)) as usize).saturating_add(2).min(self.input),
+            InterpolationMode::Bicubic => 4,
+            _ => 2,
+        };
+        let mut rows = Rows::with_capacity(self.output, each)?;
+        (0..self.output).for_each(|j| rows.push(&self.row(mode, antialias, j, step)));
+        Ok(rows)
+    }
+
+    /// The elements output element `j` takes, and their weights.
+    fn row(&self, mode: InterpolationMode, antialias: bool, j: usize, step: f64) -> SmallVec<[(usize, f64); 4]> {
+        match mode {
+            InterpolationMode::Nearest => smallvec![(self.clamped(self.real(j as f64 * step).floor()), 1.0)],
+            InterpolationMode::NearestExact => smallvec![(self.clamped(self.real((j as f64 + 0.5) * step).floor()), 1.0)],
+            InterpolationMode::Bicubic if antialias => self.filtered(j, step, 2.0, &|x| cubic(x, -0.5)),
+            _ if antialias => self.filtered(j, step, 1.0, &|x| (1.0 - x).max(0.0)),
+            InterpolationMode::Bicubic => {
+                let at = self.position(j, step, true);
+                let left = at.floor().min((self.input - 1) as f64);
+                let t = self.real(at - left).clamp(0.0, 1.0);
+                (0..4).map(|k| (self.clamped(left + k as f64 - 1.0), cubic((t + 1.0 - k as f64).abs(), -0.75))).collect()
+            }
+            _ if self.input == self.output => smallvec![(j, 1.0)],
+            _ => {
+                let at = self.position(j, step, false);
+                let left = (at.floor() as usize).min(self.input - 1);
+                let t = self.real(at - left as f64).clamp(0.0, 1.0);
+                smallvec![(left, self.real(1.0 - t)), ((left + 1).min(self.input - 1), t)]
+            }
+        }
     }
 
     fn clamped(&self, at: f64) -> usize {
@@ -345,7 +398,7 @@ impl Axis {
     }
 
     /// A filter of `reach` elements to each side, widened by the step when shrinking.
-    fn filtered(&self, j: usize, step: f64, reach: f64, filter: &dyn Fn(f64) -> f64) -> Vec<(usize, f64)> {
+    fn filtered(&self, j: usize, step: f64, reach: f64, filter: &dyn Fn(f64) -> f64) -> SmallVec<[(usize, f64); 4]> {
         let wide = step.max(1.0);
         let center = self.real(step * (j as f64 + 0.5));
         let low = ((center - reach * wide + 0.5) as isize).max(0) as usize;

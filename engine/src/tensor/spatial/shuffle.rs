@@ -2,6 +2,7 @@
 
 use super::super::Tensor;
 use crate::error::{Error, Result};
+use crate::shape::checked_numel;
 
 impl Tensor {
     /// `[.., C * r^2, H, W]` as `[.., C, H * r, W * r]`. As `torch.nn.functional.pixel_shuffle`.
@@ -36,6 +37,7 @@ impl Tensor {
         if r == 0 || h % r != 0 || w % r != 0 {
             return Err(Error::argument(op, format!("{r} does not divide height and width of {:?}", self.shape())));
         }
+        checked_numel(op, &[c, r, r])?;
         let n: usize = lead.iter().product();
         let y = self.reshape([n, c, h / r, r, w / r, r])?.permute([0, 1, 3, 5, 2, 4])?;
         y.reshape([lead, &[c * r * r, h / r, w / r]].concat())

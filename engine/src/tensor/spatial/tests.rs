@@ -23,6 +23,34 @@ fn folding_adds_up_what_unfolding_took_apart() -> Result<()> {
     Ok(())
 }
 
+/// Steps that are never taken may be of any length, and sizes that nobody could store are errors.
+#[test]
+fn absurd_steps_and_sizes() -> Result<()> {
+    let cpu = Device::cpu();
+    let x = Tensor::ones([1, 2, 3, 3], &cpu)?;
+    let far = [usize::MAX; 2];
+    let columns = x.im2col([1, 1], far, 0, far)?;
+    assert_eq!(columns.shape(), [1, 2, 1]);
+    assert_eq!(columns.fold([3, 3], [1, 1], far, 0, far)?.sum_all()?.item::<f32>()?, 2.0);
+    assert!(Tensor::zeros([1, 1, 0, 0], &cpu)?.pixel_unshuffle(usize::MAX).is_err());
+    let line = Tensor::ones([1, 1, 4], &cpu)?;
+    assert!(line.interpolate(&Interpolation::to_size(InterpolationMode::Nearest, &[1 << 45])).is_err());
+    assert!(line.interpolate(&Interpolation::to_size(InterpolationMode::Linear, &[1 << 45])).is_err());
+    Ok(())
+}
+
+/// The gradient is the transposed map: each element gets back the weights with which it was taken.
+#[test]
+fn interpolation_differentiates() {
+    let x: Vec<f64> = (0..12).map(|i| (i as f64 * 1.3).sin()).collect();
+    for (mode, anti) in [(InterpolationMode::Bilinear, false), (InterpolationMode::Bilinear, true), (InterpolationMode::Bicubic, false)] {
+        for size in [[2, 5], [7, 3]] {
+            let how = Interpolation::to_size(mode, &size).antialias(anti);
+            crate::testing::assert_gradients(&[(&x, &[1, 1, 3, 4])], |t| t[0].square()?.interpolate(&how));
+        }
+    }
+}
+
 #[test]
 fn an_identity_map_samples_the_image_itself() -> Result<()> {
     let cpu = Device::cpu();

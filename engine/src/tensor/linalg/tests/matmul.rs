@@ -307,3 +307,9 @@ fn einsum_reads_ellipses_and_implicit_results() {
         assert!(Tensor::einsum(spec, &refs).is_err(), "{spec}");
     }
 }
+
+#[test]
+fn a_kronecker_product_that_cannot_be_counted_is_an_error() {
+    let long = Tensor::zeros([1], &Device::cpu()).unwrap().expand([1usize << 40]).unwrap();
+    assert!(long.kron(&long).is_err());
+}
