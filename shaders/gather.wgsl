@@ -31,7 +31,6 @@ fn main(
     if picked < 0 || picked >= i32(p.size) {
         fault(picked, at, p.size);
     }
-    // A fault flag would be raised here when the clamp changes something.
     let j = u32(clamp(picked, 0, i32(p.size) - 1));
     store(i, x((o * p.size + j) * p.inner + c));
 }

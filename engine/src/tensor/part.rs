@@ -79,13 +79,10 @@ impl Tensor {
     #[track_caller]
     pub fn unfold(&self, dim: isize, size: usize, step: usize) -> Result<Tensor> {
         if self.rank() == 0 {
+            // One window: the element, or nothing.
             return self.reshape([1usize])?.unfold(dim, size, step)?.select(0, 0);
         }
         let d = self.dim("unfold", dim)?;
-        if self.rank() == 0 {
-            // One window: the element, or nothing.
-            return self.reshape([1usize])?.unfold(0, size, step)?.select(0, 0);
-        }
         let mut rel = self.own_rel();
         let windows = match self.shape()[d].checked_sub(size) {
             Some(rest) if step > 0 => rest / step + 1,
