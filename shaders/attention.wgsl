@@ -12,21 +12,7 @@
 // Prelude: E4 (4-vectors a row of the result has room for), CAUSAL, MASK (0, 1), QK4 (1: queries and keys are read in
 // 4-vectors), V4 (1: values are, and the result is stored so).
 
-struct Params {
-    tiles: u32, tiles_l: u32, heads: u32, group: u32,
-    l: u32, s: u32, d: u32, e: u32,
-    q_at: u32, q_b: u32, q_h: u32, q_row: u32, q_col: u32,
-    k_at: u32, k_b: u32, k_h: u32, k_row: u32, k_col: u32,
-    v_at: u32, v_b: u32, v_h: u32, v_row: u32, v_col: u32,
-    m_at: u32, m_b: u32, m_h: u32, m_row: u32, m_col: u32,
-    scale: f32,
-    // Where the sums begin in the result.
-    sums: u32,
-}
-@group(1) @binding(0) var<uniform> p: Params;
-
-const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
-const LOWEST = -3.0e38;
+@group(1) @binding(0) var<uniform> p: AttentionParams;
 
 // Elements 4c .. 4c+3 of the query row that starts at `at`; zeros past its end.
 fn q_vec(at: u32, c: u32) -> vec4<f32> {
@@ -68,28 +54,8 @@ fn v_vec(at: u32, c: u32) -> vec4<f32> {
     return v;
 }
 
-// Scores of one query with keys col .. col+3 from their products; what is hidden is below LOWEST.
-fn masked(dots: vec4<f32>, at: u32, row: u32, col: u32) -> vec4<f32> {
-    var s = dots * p.scale;
-    let cols = vec4<u32>(col, col + 1u, col + 2u, col + 3u);
-    if MASK == 1u {
-        let c = min(cols, vec4<u32>(p.s - 1u, p.s - 1u, p.s - 1u, p.s - 1u)) * p.m_col;
-        s += vec4<f32>(mask(at + c.x), mask(at + c.y), mask(at + c.z), mask(at + c.w));
-    }
-    var end = p.s;
-    if CAUSAL == 1u {
-        end = min(end, row + 1u);
-    }
-    return select(vec4<f32>(-3.4e38, -3.4e38, -3.4e38, -3.4e38), s, cols < vec4<u32>(end, end, end, end));
-}
-
 fn largest(v: vec4<f32>, m: f32) -> f32 {
     return max(max(max(v.x, v.y), max(v.z, v.w)), m);
-}
-
-// exp(s - m), and 0 for what is hidden.
-fn weights(s: vec4<f32>, m: f32) -> vec4<f32> {
-    return select(exp(s - m), ZERO, s <= vec4<f32>(LOWEST, LOWEST, LOWEST, LOWEST));
 }
 
 fn put(at: u32, c: u32, v: vec4<f32>) {
@@ -106,10 +72,6 @@ fn put(at: u32, c: u32, v: vec4<f32>) {
     if i + 1u < p.e { store(at + i + 1u, v.y); }
     if i + 2u < p.e { store(at + i + 2u, v.z); }
     if i + 3u < p.e { store(at + i + 3u, v.w); }
-}
-
-fn sum_of(v: vec4<f32>) -> f32 {
-    return v.x + v.y + v.z + v.w;
 }
 
 @compute @workgroup_size(64)
@@ -174,18 +136,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             q = q_vec(q3, c);
             s3 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
         }
-        s0 = masked(s0, m_base + row * p.m_row, row, col);
-        s1 = masked(s1, m_base + r1 * p.m_row, r1, col);
-        s2 = masked(s2, m_base + r2 * p.m_row, r2, col);
-        s3 = masked(s3, m_base + r3 * p.m_row, r3, col);
+        s0 = masked_scores(s0, m_base, row, col);
+        s1 = masked_scores(s1, m_base, r1, col);
+        s2 = masked_scores(s2, m_base, r2, col);
+        s3 = masked_scores(s3, m_base, r3, col);
         let next = vec4<f32>(largest(s0, most.x), largest(s1, most.y), largest(s2, most.z), largest(s3, most.w));
         let down = exp(most - next);
         most = next;
-        s0 = weights(s0, most.x);
-        s1 = weights(s1, most.y);
-        s2 = weights(s2, most.z);
-        s3 = weights(s3, most.w);
-        sums = sums * down + vec4<f32>(sum_of(s0), sum_of(s1), sum_of(s2), sum_of(s3));
+        s0 = score_weights(s0, most.x);
+        s1 = score_weights(s1, most.y);
+        s2 = score_weights(s2, most.z);
+        s3 = score_weights(s3, most.w);
+        sums = sums * down + vec4<f32>(sum_of_four(s0), sum_of_four(s1), sum_of_four(s2), sum_of_four(s3));
 
         let v0 = v_base + col * p.v_row;
         let v1 = v_base + min(col + 1u, last_key) * p.v_row;

@@ -13,27 +13,7 @@
 // Prelude: KEYS, FIRST, SECOND (1: makes the first, the second gradient), D4, E4 (4-vectors a row of the first, second pair
 // has room for), CAUSAL, MASK (0, 1), VEC4 (1: all four are read in 4-vectors).
 
-struct Params {
-    tiles: u32, tiles_n: u32, heads: u32,
-    // Heads of the other side: the first is own * times / group, then repeat of them.
-    times: u32, group: u32, repeat: u32,
-    // Rows of the own and of the other side; query heads and rows.
-    n: u32, others: u32, q_heads: u32, q_rows: u32,
-    d: u32, e: u32,
-    a_at: u32, a_b: u32, a_h: u32, a_row: u32, a_col: u32,
-    a2_at: u32, a2_b: u32, a2_h: u32, a2_row: u32, a2_col: u32,
-    b_at: u32, b_b: u32, b_h: u32, b_row: u32, b_col: u32,
-    b2_at: u32, b2_b: u32, b2_h: u32, b2_row: u32, b2_col: u32,
-    // The mask's rows are queries.
-    m_at: u32, m_b: u32, m_h: u32, m_row: u32, m_col: u32,
-    scale: f32,
-    // Where the second gradient begins in the result.
-    second: u32,
-}
-@group(1) @binding(0) var<uniform> p: Params;
-
-const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
-const LOWEST = -3.0e38;
+@group(1) @binding(0) var<uniform> p: AttentionGradParams;
 
 // Elements 4c .. 4c+3 of a row of `size` elements, zeros past its end.
 fn own_vec(at: u32, c: u32) -> vec4<f32> {
@@ -86,37 +66,6 @@ fn other_second_vec(at: u32, c: u32) -> vec4<f32> {
     if i + 2u < p.e { v.z = other_second(at + (i + 2u) * p.b2_col); }
     if i + 3u < p.e { v.w = other_second(at + (i + 3u) * p.b2_col); }
     return v;
-}
-
-// Probabilities of own row r with other rows o .. o+3, from their products; 0 where hidden.
-fn probability(dots: vec4<f32>, r: u32, o: u32, m_base: u32, stats: u32) -> vec4<f32> {
-    var s = dots * p.scale;
-    let end = p.others;
-    let rows = vec4<u32>(o, o + 1u, o + 2u, o + 3u);
-    let inside = min(rows, vec4<u32>(end - 1u, end - 1u, end - 1u, end - 1u));
-    let own_row = vec4<u32>(r, r, r, r);
-    let q = select(own_row, inside, KEYS == 1u);
-    let k = select(inside, own_row, KEYS == 1u);
-    if MASK == 1u {
-        let i = vec4<u32>(m_base, m_base, m_base, m_base) + q * p.m_row + k * p.m_col;
-        s += vec4<f32>(mask(i.x), mask(i.y), mask(i.z), mask(i.w));
-    }
-    var hidden = (rows >= vec4<u32>(end, end, end, end)) | (s <= vec4<f32>(LOWEST, LOWEST, LOWEST, LOWEST));
-    if CAUSAL == 1u {
-        hidden = hidden | (k > q);
-    }
-    let l = vec4<f32>(logs(stats + q.x), logs(stats + q.y), logs(stats + q.z), logs(stats + q.w));
-    return select(exp(s - l), ZERO, hidden);
-}
-
-// The gradient of those scores: p (dp - delta) scale.
-fn score_grad(pr: vec4<f32>, dp: vec4<f32>, r: u32, o: u32, stats: u32) -> vec4<f32> {
-    if KEYS == 0u {
-        return pr * (dp - delta(stats + r)) * p.scale;
-    }
-    let last = p.others - 1u;
-    let d = vec4<f32>(delta(stats + min(o, last)), delta(stats + min(o + 1u, last)), delta(stats + min(o + 2u, last)), delta(stats + min(o + 3u, last)));
-    return pr * (dp - d) * p.scale;
 }
 
 fn put(at: u32, size: u32, c: u32, v: vec4<f32>) {
@@ -232,14 +181,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                 q = own_second_vec(c3, c);
                 g3 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
             }
-            s0 = probability(s0, row, o, m_base, stats);
-            s1 = probability(s1, r1, o, m_base, stats);
-            s2 = probability(s2, r2, o, m_base, stats);
-            s3 = probability(s3, r3, o, m_base, stats);
-            g0 = score_grad(s0, g0, row, o, stats);
-            g1 = score_grad(s1, g1, r1, o, stats);
-            g2 = score_grad(s2, g2, r2, o, stats);
-            g3 = score_grad(s3, g3, r3, o, stats);
+            s0 = probabilities(s0, row, o, m_base, stats);
+            s1 = probabilities(s1, r1, o, m_base, stats);
+            s2 = probabilities(s2, r2, o, m_base, stats);
+            s3 = probabilities(s3, r3, o, m_base, stats);
+            g0 = score_grads(s0, g0, row, o, stats);
+            g1 = score_grads(s1, g1, r1, o, stats);
+            g2 = score_grads(s2, g2, r2, o, stats);
+            g3 = score_grads(s3, g3, r3, o, stats);
             if FIRST == 1u {
                 for (var c = 0u; c < d4; c += 1u) {
                     let t0 = other_vec(i0, c);

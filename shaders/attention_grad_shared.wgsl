@@ -1,35 +1,16 @@
 // The gradients of attention for GPUs: of the queries (KEYS = 0), or of keys and values together (KEYS = 1). What is
-// summed, and the Params, are those of attention_grad.wgsl.
+// summed is said in attention_grad.wgsl.
 //
 // A workgroup of 128 threads makes 64 rows of its own side and walks through the other side 32 rows at a time. Each
 // thread has 4x4 of the tile's products of the first and of the second pair in registers, added up over the features 16
 // at a time through workgroup memory; probabilities and gradients of scores go through workgroup memory to the threads that
-// add up 4x8 of every 64 columns of the gradients. 15.2 KiB of workgroup memory.
+// add up 4x8 of every 64 columns of the gradients. 15 KiB of workgroup memory.
 //
 // Prelude: KEYS, FIRST, SECOND (1: makes the first, the second gradient), D64, E64 (blocks of 64 columns the first, the
 // second gradient has room for), CAUSAL, MASK (0, 1), VEC4 (1: all four are read in 4-vectors).
 
-struct Params {
-    tiles: u32, tiles_n: u32, heads: u32,
-    // Heads of the other side: the first is own * times / group, then repeat of them.
-    times: u32, group: u32, repeat: u32,
-    // Rows of the own and of the other side; query heads and rows.
-    n: u32, others: u32, q_heads: u32, q_rows: u32,
-    d: u32, e: u32,
-    a_at: u32, a_b: u32, a_h: u32, a_row: u32, a_col: u32,
-    a2_at: u32, a2_b: u32, a2_h: u32, a2_row: u32, a2_col: u32,
-    b_at: u32, b_b: u32, b_h: u32, b_row: u32, b_col: u32,
-    b2_at: u32, b2_b: u32, b2_h: u32, b2_row: u32, b2_col: u32,
-    // The mask's rows are queries.
-    m_at: u32, m_b: u32, m_h: u32, m_row: u32, m_col: u32,
-    scale: f32,
-    // Where the second gradient begins in the result.
-    second: u32,
-}
-@group(1) @binding(0) var<uniform> p: Params;
+@group(1) @binding(0) var<uniform> p: AttentionGradParams;
 
-const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
-const LOWEST = -3.0e38;
 const PITCH = 17u;
 const OTHER_PITCH = 9u;
 
@@ -132,37 +113,6 @@ fn other_second_row(base: u32, row: u32, col: u32) -> vec4<f32> {
         other_second_if(col + 3u < p.e, i + 3u * p.b2_col));
 }
 
-// Probabilities of own row r with other rows o .. o+3, from their products; 0 where hidden.
-fn probability(dots: vec4<f32>, r: u32, o: u32, m_base: u32, stats: u32) -> vec4<f32> {
-    var s = dots * p.scale;
-    let end = p.others;
-    let rows = vec4<u32>(o, o + 1u, o + 2u, o + 3u);
-    let inside = min(rows, vec4<u32>(end - 1u, end - 1u, end - 1u, end - 1u));
-    let own_row = vec4<u32>(r, r, r, r);
-    let q = select(own_row, inside, KEYS == 1u);
-    let k = select(inside, own_row, KEYS == 1u);
-    if MASK == 1u {
-        let i = vec4<u32>(m_base, m_base, m_base, m_base) + q * p.m_row + k * p.m_col;
-        s += vec4<f32>(mask(i.x), mask(i.y), mask(i.z), mask(i.w));
-    }
-    var hidden = (rows >= vec4<u32>(end, end, end, end)) | (s <= vec4<f32>(LOWEST, LOWEST, LOWEST, LOWEST));
-    if CAUSAL == 1u {
-        hidden = hidden | (k > q);
-    }
-    let l = vec4<f32>(logs(stats + q.x), logs(stats + q.y), logs(stats + q.z), logs(stats + q.w));
-    return select(exp(s - l), ZERO, hidden);
-}
-
-// The gradient of those scores: p (dp - delta) scale.
-fn score_grad(pr: vec4<f32>, dp: vec4<f32>, r: u32, o: u32, stats: u32) -> vec4<f32> {
-    if KEYS == 0u {
-        return pr * (dp - delta(stats + r)) * p.scale;
-    }
-    let last = p.others - 1u;
-    let d = vec4<f32>(delta(stats + min(o, last)), delta(stats + min(o + 1u, last)), delta(stats + min(o + 2u, last)), delta(stats + min(o + 3u, last)));
-    return pr * (dp - d) * p.scale;
-}
-
 fn put(at: u32, size: u32, row: u32, col: u32, v: vec4<f32>) {
     if row >= p.n || col >= size {
         return;
@@ -241,10 +191,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                 workgroupBarrier();
             }
             let at_o = o + x * 4u;
-            s0 = probability(s0, min(mine, last), at_o, m_base, stats);
-            s1 = probability(s1, min(mine + 1u, last), at_o, m_base, stats);
-            s2 = probability(s2, min(mine + 2u, last), at_o, m_base, stats);
-            s3 = probability(s3, min(mine + 3u, last), at_o, m_base, stats);
+            s0 = probabilities(s0, min(mine, last), at_o, m_base, stats);
+            s1 = probabilities(s1, min(mine + 1u, last), at_o, m_base, stats);
+            s2 = probabilities(s2, min(mine + 2u, last), at_o, m_base, stats);
+            s3 = probabilities(s3, min(mine + 3u, last), at_o, m_base, stats);
             let at = x * 4u * PITCH + y;
             if SECOND == 1u {
                 tile_p[at] = vec4<f32>(s0.x, s1.x, s2.x, s3.x);
@@ -310,10 +260,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                     }
                     workgroupBarrier();
                 }
-                g0 = score_grad(s0, g0, min(mine, last), at_o, stats);
-                g1 = score_grad(s1, g1, min(mine + 1u, last), at_o, stats);
-                g2 = score_grad(s2, g2, min(mine + 2u, last), at_o, stats);
-                g3 = score_grad(s3, g3, min(mine + 3u, last), at_o, stats);
+                g0 = score_grads(s0, g0, min(mine, last), at_o, stats);
+                g1 = score_grads(s1, g1, min(mine + 1u, last), at_o, stats);
+                g2 = score_grads(s2, g2, min(mine + 2u, last), at_o, stats);
+                g3 = score_grads(s3, g3, min(mine + 3u, last), at_o, stats);
                 tile_p[at] = vec4<f32>(g0.x, g1.x, g2.x, g3.x);
                 tile_p[at + PITCH] = vec4<f32>(g0.y, g1.y, g2.y, g3.y);
                 tile_p[at + 2u * PITCH] = vec4<f32>(g0.z, g1.z, g2.z, g3.z);

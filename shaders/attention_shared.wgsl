@@ -1,29 +1,16 @@
 // Attention for GPUs: softmax(query key^T * scale + mask) value, and the logarithm of each row's sum, without
-// the matrix of scores. The Params are those of attention.wgsl.
+// the matrix of scores.
 //
 // A workgroup of 128 threads makes 64 rows of the result and walks through the keys 32 at a time. Of a 64x32 tile of
 // scores each thread has 4x4 in registers, summed up over the features 16 at a time through workgroup memory as in
 // matmul_shared.wgsl. The threads of a row exchange their maxima through workgroup memory (online softmax), put their
 // weights there, and each adds up 4x8 of every 64 columns of the result. Sums of weights stay with the thread that made
-// them until the end. 15.2 KiB of workgroup memory.
+// them until the end. 15 KiB of workgroup memory.
 //
 // Prelude: WIDE (blocks of 64 columns the result has room for), CAUSAL, MASK (0, 1), V4 (1: values are read in 4-vectors).
 
-struct Params {
-    tiles: u32, tiles_l: u32, heads: u32, group: u32,
-    l: u32, s: u32, d: u32, e: u32,
-    q_at: u32, q_b: u32, q_h: u32, q_row: u32, q_col: u32,
-    k_at: u32, k_b: u32, k_h: u32, k_row: u32, k_col: u32,
-    v_at: u32, v_b: u32, v_h: u32, v_row: u32, v_col: u32,
-    m_at: u32, m_b: u32, m_h: u32, m_row: u32, m_col: u32,
-    scale: f32,
-    // Where the sums begin in the result.
-    sums: u32,
-}
-@group(1) @binding(0) var<uniform> p: Params;
+@group(1) @binding(0) var<uniform> p: AttentionParams;
 
-const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
-const LOWEST = -3.0e38;
 const PITCH = 17u;
 const KEY_PITCH = 9u;
 
@@ -86,33 +73,8 @@ fn load_values(base: u32, row: u32, col: u32) -> vec4<f32> {
         value_if(col + 3u < p.e, i + 3u * p.v_col));
 }
 
-// Scores of one query with keys col .. col+3 from their products; what is hidden is below LOWEST.
-fn masked(dots: vec4<f32>, base: u32, row: u32, col: u32) -> vec4<f32> {
-    var s = dots * p.scale;
-    let cols = vec4<u32>(col, col + 1u, col + 2u, col + 3u);
-    if MASK == 1u {
-        let at = base + min(row, p.l - 1u) * p.m_row;
-        let c = min(cols, vec4<u32>(p.s - 1u, p.s - 1u, p.s - 1u, p.s - 1u)) * p.m_col;
-        s += vec4<f32>(mask(at + c.x), mask(at + c.y), mask(at + c.z), mask(at + c.w));
-    }
-    var end = p.s;
-    if CAUSAL == 1u {
-        end = min(end, row + 1u);
-    }
-    return select(vec4<f32>(-3.4e38, -3.4e38, -3.4e38, -3.4e38), s, cols < vec4<u32>(end, end, end, end));
-}
-
-// exp(s - m), and 0 for what is hidden.
-fn weights(s: vec4<f32>, m: f32) -> vec4<f32> {
-    return select(exp(s - m), ZERO, s <= vec4<f32>(LOWEST, LOWEST, LOWEST, LOWEST));
-}
-
 fn largest(v: vec4<f32>) -> f32 {
     return max(max(v.x, v.y), max(v.z, v.w));
-}
-
-fn sum_of(v: vec4<f32>) -> f32 {
-    return v.x + v.y + v.z + v.w;
 }
 
 fn put(row: u32, col: u32, head: u32, v: vec4<f32>) {
@@ -180,10 +142,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             workgroupBarrier();
         }
         let key_col = col + x * 4u;
-        s0 = masked(s0, m_base, own, key_col);
-        s1 = masked(s1, m_base, own + 1u, key_col);
-        s2 = masked(s2, m_base, own + 2u, key_col);
-        s3 = masked(s3, m_base, own + 3u, key_col);
+        s0 = masked_scores(s0, m_base, own, key_col);
+        s1 = masked_scores(s1, m_base, own + 1u, key_col);
+        s2 = masked_scores(s2, m_base, own + 2u, key_col);
+        s3 = masked_scores(s3, m_base, own + 3u, key_col);
 
         tile_a[x * PITCH + y] = vec4<f32>(largest(s0), largest(s1), largest(s2), largest(s3));
         workgroupBarrier();
@@ -193,11 +155,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         }
         let down = exp(most - next);
         most = next;
-        s0 = weights(s0, most.x);
-        s1 = weights(s1, most.y);
-        s2 = weights(s2, most.z);
-        s3 = weights(s3, most.w);
-        sums = sums * down + vec4<f32>(sum_of(s0), sum_of(s1), sum_of(s2), sum_of(s3));
+        s0 = score_weights(s0, most.x);
+        s1 = score_weights(s1, most.y);
+        s2 = score_weights(s2, most.z);
+        s3 = score_weights(s3, most.w);
+        sums = sums * down + vec4<f32>(sum_of_four(s0), sum_of_four(s1), sum_of_four(s2), sum_of_four(s3));
         let at = x * 4u * PITCH + y;
         tile_p[at] = vec4<f32>(s0.x, s1.x, s2.x, s3.x);
         tile_p[at + PITCH] = vec4<f32>(s0.y, s1.y, s2.y, s3.y);

@@ -7,68 +7,7 @@
 //
 // Prelude: as in conv_registers.wgsl.
 
-struct Params {
-    m: u32, n: u32, k: u32,
-    tiles_n: u32, tiles: u32, z0: u32,
-    inner: u32, piece: u32,
-    a_at: u32, a_row: u32, a_carry: u32, a_inner: u32, a_outer: u32,
-    b_at: u32, b_inner: u32, b_outer: u32,
-    // The image b: sizes; the distance of the slowest digit of k and of col.
-    depth: u32, height: u32, width: u32, b_k: u32, b_col: u32,
-    // Sizes of the faster digits of k, and how far each moves in the image.
-    k_deep: u32, k_high: u32, k_low: u32, step_z: u32, step_y: u32, step_x: u32,
-    // The same for col, and where the image begins.
-    c_deep: u32, c_high: u32, c_low: u32, start_z: u32, start_y: u32, start_x: u32,
-    origin_z: u32, origin_y: u32, origin_x: u32,
-    stride_z: u32, stride_y: u32, stride_x: u32, inverse_z: f32, inverse_y: f32, inverse_x: f32,
-    // Digits of 16, for the kernel that takes 16 steps at a time.
-    jump_k: u32, jump_deep: u32, jump_high: u32, jump_low: u32,
-}
-@group(1) @binding(0) var<uniform> p: Params;
-
-const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
-
-// Four elements of the image, at planes z, rows y and columns x (before the division by the stride).
-fn image(base: vec4<u32>, z0: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
-    var z = z0;
-    var y = y0;
-    var x = x0;
-    var ok = vec4<bool>(true, true, true, true);
-    if STRIDED == 1u {
-        // Exact for what lies in the image: half a step away from every rounding edge.
-        y = vec4<u32>((vec4<f32>(y0) + 0.5) * p.inverse_y);
-        x = vec4<u32>((vec4<f32>(x0) + 0.5) * p.inverse_x);
-        ok = (y * p.stride_y == y0) & (x * p.stride_x == x0);
-    }
-    // A negative coordinate is a large unsigned one.
-    ok = ok & (y < vec4<u32>(p.height, p.height, p.height, p.height)) & (x < vec4<u32>(p.width, p.width, p.width, p.width));
-    var row = y;
-    if DEEP == 1u {
-        if STRIDED == 1u {
-            z = vec4<u32>((vec4<f32>(z0) + 0.5) * p.inverse_z);
-            ok = ok & (z * p.stride_z == z0);
-        }
-        ok = ok & (z < vec4<u32>(p.depth, p.depth, p.depth, p.depth));
-        row = z * p.height + y;
-    }
-    let i = select(vec4<u32>(0u, 0u, 0u, 0u), base + row * p.width + x, ok);
-    return select(ZERO, vec4<f32>(b(i.x), b(i.y), b(i.z), b(i.w)), ok);
-}
-
-fn put(base: u32, row: u32, col: u32, v: vec4<f32>) {
-    if row >= p.m || col >= p.n {
-        return;
-    }
-    let i = base + row * p.n + col;
-    if OUT4 == 1u {
-        store4(i >> 2u, v);
-        return;
-    }
-    store(i, v.x);
-    if col + 1u < p.n { store(i + 1u, v.y); }
-    if col + 2u < p.n { store(i + 2u, v.z); }
-    if col + 3u < p.n { store(i + 3u, v.w); }
-}
+@group(1) @binding(0) var<uniform> p: ConvParams;
 
 @compute @workgroup_size(64)
 fn main(
@@ -136,7 +75,7 @@ fn main(
     var c28 = ZERO;    var c29 = ZERO;    var c30 = ZERO;    var c31 = ZERO;
 
     for (var k = begin; k < end; k += 1u) {
-        let v = image(bt, deep_z + step_z, y + step_y, x + step_x);
+        let v = image_at(bt, deep_z + step_z, y + step_y, x + step_x);
         let own = vec4<f32>(a(i0 + ka), a(i1 + ka), a(i2 + ka), a(i3 + ka));
         var s: vec4<f32>;
         s = subgroupBroadcast(own, 0u); c0 += s.x * v; c1 += s.y * v; c2 += s.z * v; c3 += s.w * v;
@@ -172,36 +111,36 @@ fn main(
     }
 
     let base = z * p.m * p.n;
-    put(base, row + 0u, col, c0);
-    put(base, row + 1u, col, c1);
-    put(base, row + 2u, col, c2);
-    put(base, row + 3u, col, c3);
-    put(base, row + 4u, col, c4);
-    put(base, row + 5u, col, c5);
-    put(base, row + 6u, col, c6);
-    put(base, row + 7u, col, c7);
-    put(base, row + 8u, col, c8);
-    put(base, row + 9u, col, c9);
-    put(base, row + 10u, col, c10);
-    put(base, row + 11u, col, c11);
-    put(base, row + 12u, col, c12);
-    put(base, row + 13u, col, c13);
-    put(base, row + 14u, col, c14);
-    put(base, row + 15u, col, c15);
-    put(base, row + 16u, col, c16);
-    put(base, row + 17u, col, c17);
-    put(base, row + 18u, col, c18);
-    put(base, row + 19u, col, c19);
-    put(base, row + 20u, col, c20);
-    put(base, row + 21u, col, c21);
-    put(base, row + 22u, col, c22);
-    put(base, row + 23u, col, c23);
-    put(base, row + 24u, col, c24);
-    put(base, row + 25u, col, c25);
-    put(base, row + 26u, col, c26);
-    put(base, row + 27u, col, c27);
-    put(base, row + 28u, col, c28);
-    put(base, row + 29u, col, c29);
-    put(base, row + 30u, col, c30);
-    put(base, row + 31u, col, c31);
+    put_columns(base, row + 0u, col, c0);
+    put_columns(base, row + 1u, col, c1);
+    put_columns(base, row + 2u, col, c2);
+    put_columns(base, row + 3u, col, c3);
+    put_columns(base, row + 4u, col, c4);
+    put_columns(base, row + 5u, col, c5);
+    put_columns(base, row + 6u, col, c6);
+    put_columns(base, row + 7u, col, c7);
+    put_columns(base, row + 8u, col, c8);
+    put_columns(base, row + 9u, col, c9);
+    put_columns(base, row + 10u, col, c10);
+    put_columns(base, row + 11u, col, c11);
+    put_columns(base, row + 12u, col, c12);
+    put_columns(base, row + 13u, col, c13);
+    put_columns(base, row + 14u, col, c14);
+    put_columns(base, row + 15u, col, c15);
+    put_columns(base, row + 16u, col, c16);
+    put_columns(base, row + 17u, col, c17);
+    put_columns(base, row + 18u, col, c18);
+    put_columns(base, row + 19u, col, c19);
+    put_columns(base, row + 20u, col, c20);
+    put_columns(base, row + 21u, col, c21);
+    put_columns(base, row + 22u, col, c22);
+    put_columns(base, row + 23u, col, c23);
+    put_columns(base, row + 24u, col, c24);
+    put_columns(base, row + 25u, col, c25);
+    put_columns(base, row + 26u, col, c26);
+    put_columns(base, row + 27u, col, c27);
+    put_columns(base, row + 28u, col, c28);
+    put_columns(base, row + 29u, col, c29);
+    put_columns(base, row + 30u, col, c30);
+    put_columns(base, row + 31u, col, c31);
 }

@@ -18,68 +18,7 @@
 //
 // Prelude: DEEP (1: three spatial dimensions, 0: the slowest has size 1), STRIDED, OUT4 (1: columns are stored four at a time).
 
-struct Params {
-    m: u32, n: u32, k: u32,
-    tiles_n: u32, tiles: u32, z0: u32,
-    inner: u32, piece: u32,
-    a_at: u32, a_row: u32, a_carry: u32, a_inner: u32, a_outer: u32,
-    b_at: u32, b_inner: u32, b_outer: u32,
-    // The image b: sizes; the distance of the slowest digit of k and of col.
-    depth: u32, height: u32, width: u32, b_k: u32, b_col: u32,
-    // Sizes of the faster digits of k, and how far each moves in the image.
-    k_deep: u32, k_high: u32, k_low: u32, step_z: u32, step_y: u32, step_x: u32,
-    // The same for col, and where the image begins.
-    c_deep: u32, c_high: u32, c_low: u32, start_z: u32, start_y: u32, start_x: u32,
-    origin_z: u32, origin_y: u32, origin_x: u32,
-    stride_z: u32, stride_y: u32, stride_x: u32, inverse_z: f32, inverse_y: f32, inverse_x: f32,
-    // Digits of 16, for the kernel that takes 16 steps at a time.
-    jump_k: u32, jump_deep: u32, jump_high: u32, jump_low: u32,
-}
-@group(1) @binding(0) var<uniform> p: Params;
-
-const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
-
-// Four elements of the image, at planes z, rows y and columns x (before the division by the stride).
-fn image(base: vec4<u32>, z0: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
-    var z = z0;
-    var y = y0;
-    var x = x0;
-    var ok = vec4<bool>(true, true, true, true);
-    if STRIDED == 1u {
-        // Exact for what lies in the image: half a step away from every rounding edge.
-        y = vec4<u32>((vec4<f32>(y0) + 0.5) * p.inverse_y);
-        x = vec4<u32>((vec4<f32>(x0) + 0.5) * p.inverse_x);
-        ok = (y * p.stride_y == y0) & (x * p.stride_x == x0);
-    }
-    // A negative coordinate is a large unsigned one.
-    ok = ok & (y < vec4<u32>(p.height, p.height, p.height, p.height)) & (x < vec4<u32>(p.width, p.width, p.width, p.width));
-    var row = y;
-    if DEEP == 1u {
-        if STRIDED == 1u {
-            z = vec4<u32>((vec4<f32>(z0) + 0.5) * p.inverse_z);
-            ok = ok & (z * p.stride_z == z0);
-        }
-        ok = ok & (z < vec4<u32>(p.depth, p.depth, p.depth, p.depth));
-        row = z * p.height + y;
-    }
-    let i = select(vec4<u32>(0u, 0u, 0u, 0u), base + row * p.width + x, ok);
-    return select(ZERO, vec4<f32>(b(i.x), b(i.y), b(i.z), b(i.w)), ok);
-}
-
-fn put(base: u32, row: u32, col: u32, v: vec4<f32>) {
-    if row >= p.m || col >= p.n {
-        return;
-    }
-    let i = base + row * p.n + col;
-    if OUT4 == 1u {
-        store4(i >> 2u, v);
-        return;
-    }
-    store(i, v.x);
-    if col + 1u < p.n { store(i + 1u, v.y); }
-    if col + 2u < p.n { store(i + 2u, v.z); }
-    if col + 3u < p.n { store(i + 3u, v.w); }
-}
+@group(1) @binding(0) var<uniform> p: ConvParams;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -151,8 +90,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     var c4r = ZERO; var c5r = ZERO; var c6r = ZERO; var c7r = ZERO;
 
     for (var k = begin; k < end; k += 1u) {
-        let l = image(bl, zl + step_z, yl + step_y, xl + step_x);
-        let r = image(br, zr + step_z, yr + step_y, xr + step_x);
+        let l = image_at(bl, zl + step_z, yl + step_y, xl + step_x);
+        let r = image_at(br, zr + step_z, yr + step_y, xr + step_x);
         var s = a(i0 + ka);
         c0l += s * l; c0r += s * r;
         s = a(i1 + ka);
@@ -198,8 +137,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let base = z * p.m * p.n;
     let last_row = at_run_time(row + 8u, groups);
     for (var r = row; r < last_row; r += 1u) {
-        put(base, r, col, c0l);
-        put(base, r, col + 4u, c0r);
+        put_columns(base, r, col, c0l);
+        put_columns(base, r, col + 4u, c0r);
         c0l = c1l; c0r = c1r;
         c1l = c2l; c1r = c2r;
         c2l = c3l; c2r = c3r;

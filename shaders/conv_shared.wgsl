@@ -9,26 +9,8 @@
 // Prelude: DEEP (1: three spatial dimensions, 0: the slowest has size 1), STRIDED (1: the sum of start and step must be a multiple of the stride), OUT4 (1: columns are stored
 // four at a time), ALONG_K (1: neighbouring threads load neighbouring steps: the weight gradient).
 
-struct Params {
-    m: u32, n: u32, k: u32,
-    tiles_n: u32, tiles: u32, z0: u32,
-    inner: u32, piece: u32,
-    a_at: u32, a_row: u32, a_carry: u32, a_inner: u32, a_outer: u32,
-    b_at: u32, b_inner: u32, b_outer: u32,
-    // The image b: sizes; the distance of the slowest digit of k and of col.
-    depth: u32, height: u32, width: u32, b_k: u32, b_col: u32,
-    // Sizes of the faster digits of k, and how far each moves in the image.
-    k_deep: u32, k_high: u32, k_low: u32, step_z: u32, step_y: u32, step_x: u32,
-    // The same for col, and where the image begins.
-    c_deep: u32, c_high: u32, c_low: u32, start_z: u32, start_y: u32, start_x: u32,
-    origin_z: u32, origin_y: u32, origin_x: u32,
-    stride_z: u32, stride_y: u32, stride_x: u32, inverse_z: f32, inverse_y: f32, inverse_x: f32,
-    // Digits of 16, for the kernel that takes 16 steps at a time.
-    jump_k: u32, jump_deep: u32, jump_high: u32, jump_low: u32,
-}
-@group(1) @binding(0) var<uniform> p: Params;
+@group(1) @binding(0) var<uniform> p: ConvParams;
 
-const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
 const PITCH = 17u;
 
 var<workgroup> tile_a: array<vec4<f32>, 272>;
@@ -69,48 +51,6 @@ fn advance(s: Step) -> Step {
 fn a_if(ok: bool, i: u32) -> f32 {
     if ok { return a(i); }
     return 0.0;
-}
-
-// Four elements of the image, at planes z, rows y and columns x (before the division by the stride).
-fn image(base: vec4<u32>, z0: vec4<u32>, y0: vec4<u32>, x0: vec4<u32>) -> vec4<f32> {
-    var z = z0;
-    var y = y0;
-    var x = x0;
-    var ok = vec4<bool>(true, true, true, true);
-    if STRIDED == 1u {
-        // Exact for what lies in the image: half a step away from every rounding edge.
-        y = vec4<u32>((vec4<f32>(y0) + 0.5) * p.inverse_y);
-        x = vec4<u32>((vec4<f32>(x0) + 0.5) * p.inverse_x);
-        ok = (y * p.stride_y == y0) & (x * p.stride_x == x0);
-    }
-    // A negative coordinate is a large unsigned one.
-    ok = ok & (y < vec4<u32>(p.height, p.height, p.height, p.height)) & (x < vec4<u32>(p.width, p.width, p.width, p.width));
-    var row = y;
-    if DEEP == 1u {
-        if STRIDED == 1u {
-            z = vec4<u32>((vec4<f32>(z0) + 0.5) * p.inverse_z);
-            ok = ok & (z * p.stride_z == z0);
-        }
-        ok = ok & (z < vec4<u32>(p.depth, p.depth, p.depth, p.depth));
-        row = z * p.height + y;
-    }
-    let i = select(vec4<u32>(0u, 0u, 0u, 0u), base + row * p.width + x, ok);
-    return select(ZERO, vec4<f32>(b(i.x), b(i.y), b(i.z), b(i.w)), ok);
-}
-
-fn put(base: u32, row: u32, col: u32, v: vec4<f32>) {
-    if row >= p.m || col >= p.n {
-        return;
-    }
-    let i = base + row * p.n + col;
-    if OUT4 == 1u {
-        store4(i >> 2u, v);
-        return;
-    }
-    store(i, v.x);
-    if col + 1u < p.n { store(i + 1u, v.y); }
-    if col + 2u < p.n { store(i + 2u, v.z); }
-    if col + 3u < p.n { store(i + 3u, v.w); }
 }
 
 @compute @workgroup_size(256)
@@ -166,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             a_if(ok && r0 + 3u < p.m, i + 3u * p.a_row));
         var v = ZERO;
         if sb.k < end {
-            v = image(b_base + sb.top * p.b_k, cz + sb.deep * p.step_z, cy + sb.high * p.step_y, cx + sb.low * p.step_x);
+            v = image_at(b_base + sb.top * p.b_k, cz + sb.deep * p.step_z, cy + sb.high * p.step_y, cx + sb.low * p.step_x);
         }
         tile_b[kb * PITCH + vb] = v;
         sa = advance(sa);
@@ -186,8 +126,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let base = z * p.m * p.n;
     let first = row + y * 4u;
     let t = col + x * 4u;
-    put(base, first, t, c0);
-    put(base, first + 1u, t, c1);
-    put(base, first + 2u, t, c2);
-    put(base, first + 3u, t, c3);
+    put_columns(base, first, t, c0);
+    put_columns(base, first + 1u, t, c1);
+    put_columns(base, first + 2u, t, c2);
+    put_columns(base, first + 3u, t, c3);
 }

@@ -9,78 +9,7 @@
 // columns, 2: along k), K_TAIL (1: k is no multiple of 4), OUT4 (1: columns are stored four at a time),
 // BATCH (how many of the batch dimensions exist, 0 to 4).
 
-struct Params {
-    m: u32, n: u32, k: u32,
-    tiles_n: u32, tiles: u32, z0: u32,
-    a_at: u32, a_row: u32, a_k: u32,
-    b_at: u32, b_k: u32, b_col: u32,
-    d1: u32, d2: u32, d3: u32,
-    a_z0: u32, a_z1: u32, a_z2: u32, a_z3: u32,
-    b_z0: u32, b_z1: u32, b_z2: u32, b_z3: u32,
-}
-@group(1) @binding(0) var<uniform> p: Params;
-
-const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
-
-// Which of k, k+1, k+2, k+3 exist.
-fn inside(k: u32) -> vec4<bool> {
-    return vec4<u32>(k, k + 1u, k + 2u, k + 3u) < vec4<u32>(p.k, p.k, p.k, p.k);
-}
-
-// Four steps of k of the row of `a` that starts at `at`.
-fn a_row_at(at: u32, k: u32) -> vec4<f32> {
-    if A_CLASS == 2u {
-        return a4((at + k) >> 2u);
-    }
-    if K_TAIL == 1u {
-        let last = p.k - 1u;
-        let v = vec4<f32>(a(at + k * p.a_k), a(at + min(k + 1u, last) * p.a_k), a(at + min(k + 2u, last) * p.a_k), a(at + min(k + 3u, last) * p.a_k));
-        return select(ZERO, v, inside(k));
-    }
-    let i = at + k * p.a_k;
-    return vec4<f32>(a(i), a(i + p.a_k), a(i + 2u * p.a_k), a(i + 3u * p.a_k));
-}
-
-// Four rows at step k of `a`, from the first row's start; zero past the end of k.
-fn a_rows_at(at: u32, k: u32) -> vec4<f32> {
-    if K_TAIL == 1u {
-        return select(ZERO, a4((at + min(k, p.k - 1u) * p.a_k) >> 2u), k < p.k);
-    }
-    return a4((at + k * p.a_k) >> 2u);
-}
-
-// Four columns at step k of `b`; `at` are the columns' starts.
-fn b_cols_at(at: vec4<u32>, k: u32) -> vec4<f32> {
-    var row = k * p.b_k;
-    if K_TAIL == 1u {
-        row = min(k, p.k - 1u) * p.b_k;
-    }
-    var v: vec4<f32>;
-    if B_CLASS == 1u {
-        v = b4((at.x + row) >> 2u);
-    } else {
-        v = vec4<f32>(b(at.x + row), b(at.y + row), b(at.z + row), b(at.w + row));
-    }
-    if K_TAIL == 1u {
-        return select(ZERO, v, k < p.k);
-    }
-    return v;
-}
-
-fn put(base: u32, row: u32, col: u32, v: vec4<f32>) {
-    if row >= p.m || col >= p.n {
-        return;
-    }
-    let i = base + row * p.n + col;
-    if OUT4 == 1u {
-        store4(i >> 2u, v);
-        return;
-    }
-    store(i, v.x);
-    if col + 1u < p.n { store(i + 1u, v.y); }
-    if col + 2u < p.n { store(i + 2u, v.z); }
-    if col + 3u < p.n { store(i + 3u, v.w); }
-}
+@group(1) @binding(0) var<uniform> p: ProductParams;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -93,22 +22,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let col = (tile - tile_row * p.tiles_n) * 8u;
 
     let z = p.z0 + group.z;
-    var at = p.a_at;
-    var bt = p.b_at;
-    if BATCH == 1u {
-        at += z * p.a_z3;
-        bt += z * p.b_z3;
-    }
-    if BATCH > 1u {
-        var rest = z / p.d3;
-        let z3 = z - rest * p.d3;
-        let z2 = rest % p.d2;
-        rest /= p.d2;
-        let z1 = rest % p.d1;
-        rest /= p.d1;
-        at += z3 * p.a_z3 + z2 * p.a_z2 + z1 * p.a_z1 + rest * p.a_z0;
-        bt += z3 * p.b_z3 + z2 * p.b_z2 + z1 * p.b_z1 + rest * p.b_z0;
-    }
+    let starts = batch_starts(z);
+    let at = starts.x;
+    let bt = starts.y;
 
     let end_row = p.m - 1u;
     let at0 = at + row * p.a_row;
@@ -220,8 +136,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let base = z * p.m * p.n;
     let last = at_run_time(row + 8u, groups);
     for (var r = row; r < last; r += 1u) {
-        put(base, r, col, c0l);
-        put(base, r, col + 4u, c0r);
+        put_columns(base, r, col, c0l);
+        put_columns(base, r, col + 4u, c0r);
         c0l = c1l; c0r = c1r;
         c1l = c2l; c1r = c2r;
         c2l = c3l; c2r = c3r;

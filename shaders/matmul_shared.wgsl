@@ -10,18 +10,8 @@
 // B_CLASS (0: along k or any, 1: 4-vectors along columns, 3: contiguous along columns), OUT4 (1: columns are stored
 // four at a time), BATCH (how many batch dimensions exist, 0 to 4).
 
-struct Params {
-    m: u32, n: u32, k: u32,
-    row0: u32, col0: u32, z0: u32,
-    a_at: u32, a_row: u32, a_k: u32,
-    b_at: u32, b_k: u32, b_col: u32,
-    d1: u32, d2: u32, d3: u32,
-    a_z0: u32, a_z1: u32, a_z2: u32, a_z3: u32,
-    b_z0: u32, b_z1: u32, b_z2: u32, b_z3: u32,
-}
-@group(1) @binding(0) var<uniform> p: Params;
+@group(1) @binding(0) var<uniform> p: ProductParams;
 
-const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
 const PITCH = 17u;
 
 var<workgroup> tile_a: array<vec4<f32>, 272>;
@@ -61,42 +51,15 @@ fn load_b(at: u32, k: u32, col: u32) -> vec4<f32> {
     return vec4<f32>(b(i), b_if(col + 1u < p.n, i + p.b_col), b_if(col + 2u < p.n, i + 2u * p.b_col), b_if(col + 3u < p.n, i + 3u * p.b_col));
 }
 
-fn put(base: u32, row: u32, col: u32, v: vec4<f32>) {
-    if row >= p.m || col >= p.n {
-        return;
-    }
-    let i = base + row * p.n + col;
-    if OUT4 == 1u {
-        store4(i >> 2u, v);
-        return;
-    }
-    store(i, v.x);
-    if col + 1u < p.n { store(i + 1u, v.y); }
-    if col + 2u < p.n { store(i + 2u, v.z); }
-    if col + 3u < p.n { store(i + 3u, v.w); }
-}
-
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let z = p.z0 + group.z;
-    var at = p.a_at;
-    var bt = p.b_at;
-    if BATCH == 1u {
-        at += z * p.a_z3;
-        bt += z * p.b_z3;
-    }
-    if BATCH > 1u {
-        var rest = z / p.d3;
-        let z3 = z - rest * p.d3;
-        let z2 = rest % p.d2;
-        rest /= p.d2;
-        let z1 = rest % p.d1;
-        rest /= p.d1;
-        at += z3 * p.a_z3 + z2 * p.a_z2 + z1 * p.a_z1 + rest * p.a_z0;
-        bt += z3 * p.b_z3 + z2 * p.b_z2 + z1 * p.b_z1 + rest * p.b_z0;
-    }
-    let row = p.row0 + group.y * 64u;
-    let col = p.col0 + group.x * 64u;
+    let starts = batch_starts(z);
+    let at = starts.x;
+    let bt = starts.y;
+    // tiles_n and tiles are the first row and column here.
+    let row = p.tiles_n + group.y * 64u;
+    let col = p.tiles + group.x * 64u;
 
     // (step of k, vector of the tile) this thread loads: neighbours follow the contiguous direction.
     var ka = lane >> 4u;
@@ -136,8 +99,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let base = z * p.m * p.n;
     let r = row + y * 4u;
     let c = col + x * 4u;
-    put(base, r, c, c0);
-    put(base, r + 1u, c, c1);
-    put(base, r + 2u, c, c2);
-    put(base, r + 3u, c, c3);
+    put_columns(base, r, c, c0);
+    put_columns(base, r + 1u, c, c1);
+    put_columns(base, r + 2u, c, c2);
+    put_columns(base, r + 3u, c, c3);
 }

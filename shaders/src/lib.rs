@@ -14,6 +14,13 @@ pub fn source(stem: &str) -> Option<&'static str> {
     KERNELS.iter().find(|(name, _)| *name == stem).map(|(_, text)| *text)
 }
 
+/// The text of kernel file `stem` with what it uses of the prelude, and with that whatever the two name together.
+pub fn complete(stem: &str) -> Option<&'static str> {
+    static COMPLETE: LazyLock<HashMap<&str, String>> =
+        LazyLock::new(|| KERNELS.iter().map(|(name, text)| (*name, with_prelude((*text).into()))).collect());
+    COMPLETE.get(stem).map(String::as_str)
+}
+
 /// All kernel files: stem and text.
 pub fn all() -> &'static [(&'static str, &'static str)] {
     KERNELS
@@ -111,6 +118,14 @@ mod tests {
         assert_eq!(text.matches("fn tanh_safe(").count(), 1);
         assert_eq!(text.matches("fn expm1(").count(), 1, "what tanh_safe uses");
         assert!(!text.contains("fn erf("));
+    }
+
+    #[test]
+    fn a_complete_kernel_names_what_its_helpers_read() {
+        let text = complete("conv_registers").unwrap();
+        assert!(!mentions(source("conv_registers").unwrap(), "store4"));
+        assert!(mentions(text, "store4"));
+        assert_eq!(with_prelude(text.into()), text, "nothing is added twice");
     }
 
     #[test]

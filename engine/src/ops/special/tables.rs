@@ -1,5 +1,5 @@
 //! Chebyshev series of the special functions: expansions of what is smooth in them, from values of 45 digits, cut where
-//! the terms fall below the precision of `f64`. `shaders/prelude/special.wgsl` has the same series cut for `f32`.
+//! the terms fall below the precision of `f64`. `shaders/prelude/special_*.wgsl` have the same series cut for `f32`.
 
 /// The sum of `c[k] T_k(u)` for `u` from -1 to 1 (Clenshaw).
 pub(super) fn series(c: &[f64], u: f64) -> f64 {

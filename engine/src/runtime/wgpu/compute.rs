@@ -91,7 +91,7 @@ fn one(
     slot: &dyn Fn(ValueId) -> Slot,
     adapter: &Adapter,
 ) -> Result<Shader> {
-    let source = taper_shaders::source(launch.shader)
+    let source = taper_shaders::complete(launch.shader)
         .ok_or_else(|| Error::unsupported(kernel.op.name(), format!("there is no kernel file {}.wgsl", launch.shader)))?;
     let scratch_last = |k: usize| launches.scratch[k].saturating_sub(1);
     let mut bindings = Bindings::default();

@@ -1,0 +1,3 @@
+// Values that several kernels name.
+
+const ZERO = vec4<f32>(0.0, 0.0, 0.0, 0.0);
