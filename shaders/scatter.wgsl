@@ -3,7 +3,7 @@
 //
 // The index is index[o, j, c], or index[j] for whole slices (SLICES). One invocation owns one element of y and
 // looks for it in all n indices: no atomics, so the same bits every time, at the cost of count * n index reads
-// (which all lanes of a group read together, from cache). Right for few indices; scatter_link.wgsl is for many.
+// (which all lanes of a group read together, from cache). Right for few indices; scatter_heads.wgsl is for many.
 // Indices out of range meet no element.
 // Prelude: const SLICES, HOW, ORDER; base(i), index(i), src(i), store(i, v), fault(value, position, size).
 
@@ -12,7 +12,6 @@ struct Params {
     n: u32,     // size of src along the dimension
     inner: u32,
     size: u32,  // size of y along the dimension
-    heads: u32, // unused here
 }
 @group(1) @binding(0) var<uniform> p: Params;
 

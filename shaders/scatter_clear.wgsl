@@ -1,4 +1,4 @@
-// Scatter with many indices, step 1 of 3: no chain has a head yet. See scatter_link.wgsl.
+// Scatter with many indices, before scatter_heads.wgsl: no place has a run yet.
 // Prelude: store_s(i, v).
 
 struct Params {
@@ -6,7 +6,6 @@ struct Params {
     n: u32,     // indices of a list: the size of src along the dimension
     inner: u32,
     size: u32,  // size of y along the dimension
-    heads: u32, // where the links of the indices begin
 }
 @group(1) @binding(0) var<uniform> p: Params;
 

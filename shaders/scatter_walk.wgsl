@@ -1,13 +1,12 @@
-// Scatter with many indices, step 3 of 3: each element of y takes its contributions along its chain, in order.
-// See scatter_link.wgsl for the chains, scatter.wgsl for what is computed.
-// Prelude: const SLICES, HOW, ORDER; base(i), src(i), link(i), store(i, v).
+// Scatter with many indices, the last step: each element of y takes the contributions of its run, in order.
+// See scatter_heads.wgsl for the runs, scatter.wgsl for what is computed.
+// Prelude: const SLICES, HOW, ORDER; base(i), index(i), src(i), runs(i), head(i), store(i, v).
 
 struct Params {
     count: u32, // invocations
     n: u32,     // indices of a list: the size of src along the dimension
     inner: u32,
     size: u32,  // size of y along the dimension
-    heads: u32, // where the links of the indices begin
 }
 @group(1) @binding(0) var<uniform> p: Params;
 
@@ -24,13 +23,22 @@ fn main(
     let row = i / p.inner;
     let c = i - row * p.inner;
     let o = row / p.size;
+    let place = row - o * p.size;
     var value = base(i);
     // For single elements the heads lie as y does.
-    var j = u32(link(select(i, row - o * p.size, SLICES == 1u)));
-    while j > 0u {
-        let source = (o * p.n + j - 1u) * p.inner + c;
-        value = written(value, src(source), HOW, ORDER);
-        j = u32(link(p.heads + select(source, j - 1u, SLICES == 1u)));
+    var rank = u32(head(select(i, place, SLICES == 1u)));
+    let list = select((o * p.inner + c) * p.n, 0u, SLICES == 1u);
+    while rank > 0u {
+        let j = u32(runs(list + rank - 1u));
+        value = written(value, src((o * p.n + j) * p.inner + c), HOW, ORDER);
+        var next = 0u;
+        if rank < p.n {
+            let then = u32(runs(list + rank));
+            if u32(index(select((o * p.n + then) * p.inner + c, then, SLICES == 1u))) == place {
+                next = rank + 1u;
+            }
+        }
+        rank = next;
     }
     store(i, value);
 }

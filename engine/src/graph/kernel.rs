@@ -147,6 +147,11 @@ pub trait Compute: Op {
         false
     }
 
+    /// Buffers that its last launch binds beside inputs and result: scratch buffers, the fault word.
+    fn own_buffers(&self) -> usize {
+        1
+    }
+
     /// Which inputs may be any strided layout; the others are made contiguous first. One bit an input.
     fn strided(&self) -> u32 {
         0

@@ -419,8 +419,14 @@ impl Scheduler<'_> {
                 values.insert(Source::Node(m));
             }
         }
-        // A hand-written kernel may want a scratch buffer.
-        values.len() + matches!(group.anchor, Anchor::Compute(_)) as usize
+        let own = match group.anchor {
+            Anchor::Compute(root) => match self.snapshot.nodes[root].node.op.kind() {
+                Kind::Compute(c) => c.own_buffers(),
+                _ => 0,
+            },
+            _ => 0,
+        };
+        values.len() + own
     }
 
     /// Kernels in topological order, otherwise as early as their root was asked for.

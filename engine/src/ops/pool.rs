@@ -1,4 +1,4 @@
-//! Pooling over one to three spatial dimensions of `[N, C, ..]`: where maxima lie, and means.
+//! Pooling over one to three spatial dimensions of `[N, C, ..]`: its windows, and means. Maxima: max_pool.rs.
 
 use std::ops::Range;
 
@@ -91,7 +91,7 @@ impl Windows {
     }
 
     /// Calls `f` with every window's number and its elements along each dimension.
-    fn each(&self, size: [usize; SPATIAL], mut f: impl FnMut(usize, [usize; SPATIAL], [Range<usize>; SPATIAL])) {
+    pub(super) fn each(&self, size: [usize; SPATIAL], mut f: impl FnMut(usize, [usize; SPATIAL], [Range<usize>; SPATIAL])) {
         let [oz, oy, ox] = self.out;
         let mut i = 0;
         for z in 0..oz {
@@ -108,7 +108,7 @@ impl Windows {
 
     /// A kernel computes it: its 32-bit arithmetic is exact for an image of `size`, and an invocation that takes `each` elements
     /// along each dimension does not go round too often.
-    fn suits(&self, adapter: &Adapter, size: [usize; SPATIAL], each: impl Fn(usize) -> usize) -> bool {
+    pub(super) fn suits(&self, adapter: &Adapter, size: [usize; SPATIAL], each: impl Fn(usize) -> usize) -> bool {
         let exact = match self.adaptive {
             true => (0..SPATIAL).all(|d| (self.out[d] + 1).saturating_mul(size[d] + 1) < u32::MAX as usize),
             false => [self.kernel, self.stride, self.padding, self.dilation].as_flattened().iter().all(|&v| v <= 1 << 29),
@@ -117,26 +117,27 @@ impl Windows {
     }
 
     /// At most so many elements along dimension `d` lie in a window.
-    fn reach(&self, d: usize, size: usize) -> usize {
+    pub(super) fn reach(&self, d: usize, size: usize) -> usize {
         if self.adaptive { size / self.out[d].max(1) + 2 } else { self.kernel[d].min(size) }
     }
 
     /// At most so many windows along dimension `d` hold an element.
-    fn holders(&self, d: usize, size: usize) -> usize {
-        if self.adaptive { self.out[d] / size.max(1) + 2 } else { (self.kernel[d] / self.stride[d] + 1).min(self.out[d]) }
+    pub(super) fn holders(&self, d: usize, size: usize) -> usize {
+        let reach = (self.kernel[d] - 1) * self.dilation[d] + 1;
+        if self.adaptive { self.out[d] / size.max(1) + 2 } else { (reach / self.stride[d] + 1).min(self.out[d]) }
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.out.iter().product()
     }
 
-    fn key(&self, key: &mut Vec<u64>) {
+    pub(super) fn key(&self, key: &mut Vec<u64>) {
         key.extend([self.kernel, self.stride, self.padding, self.dilation, self.out].as_flattened().iter().map(|&v| v as u64));
         key.push(self.adaptive as u64);
     }
 
     /// The part of the kernels' `Params` that is the same in all of them.
-    fn params(&self, count: usize, size: [usize; SPATIAL]) -> Vec<u32> {
+    pub(super) fn params(&self, count: usize, size: [usize; SPATIAL]) -> Vec<u32> {
         let mut params = vec![count as u32];
         params.extend([size, self.out, self.kernel, self.stride, self.padding].as_flattened().iter().map(|&v| v as u32));
         params
@@ -144,7 +145,7 @@ impl Windows {
 }
 
 /// One float tensor with the windows' number of spatial dimensions.
-fn image(op: &'static str, s: &[Spec], rank: usize) -> Result<DType> {
+pub(super) fn image(op: &'static str, s: &[Spec], rank: usize) -> Result<DType> {
     let [x] = s else { return Err(Error::argument(op, "takes one tensor")) };
     if spatial_rank(x) != rank {
         return Err(Error::argument(op, format!("{:?} should have {} dimensions", x.shape, rank + 2)));
@@ -155,12 +156,12 @@ fn image(op: &'static str, s: &[Spec], rank: usize) -> Result<DType> {
     Ok(x.dtype)
 }
 
-fn launch(shader: &'static str, consts: Vec<(&'static str, u32)>, read: &'static str, params: Vec<u32>) -> Option<Launches> {
+pub(super) fn launch(shader: &'static str, consts: Vec<(&'static str, u32)>, reads: &[&'static str], params: Vec<u32>) -> Option<Launches> {
     let [gx, gy] = spread((params[0] as usize).div_ceil(64));
     let launch = Launch {
         shader,
         consts,
-        reads: vec![Read::input(read, 0)],
+        reads: reads.iter().enumerate().map(|(i, name)| Read::input(name, i)).collect(),
         write: Write::Output,
         params,
         patches: vec![],
@@ -168,92 +169,6 @@ fn launch(shader: &'static str, consts: Vec<(&'static str, u32)>, read: &'static
     };
     Some(Launches { launches: vec![launch], scratch: vec![] })
 }
-
-// ---- maximum ----------------------------------------------------------------------------------
-
-/// Where the maximum of each window lies: an index into the plane (or volume) of the image. The first one; a NaN wins.
-#[derive(Debug)]
-pub(crate) struct MaxPoolIndices(pub Windows);
-
-impl Op for MaxPoolIndices {
-    fn name(&self) -> &'static str {
-        ["max_pool1d_indices", "max_pool2d_indices", "max_pool3d_indices"][self.0.rank.clamp(1, SPATIAL) - 1]
-    }
-
-    fn infer(&self, s: &[Spec]) -> Result<Spec> {
-        image("max_pool", s, self.0.rank)?;
-        let x = &s[0].shape;
-        let shape = lower(x[0], x[1], self.0.rank, self.0.out);
-        checked_numel("max_pool", &shape)?;
-        if volume(x).contains(&0) && !self.0.out.contains(&0) {
-            return Err(Error::argument("max_pool", format!("the planes of {x:?} are empty")));
-        }
-        Ok(Spec { dtype: DType::I64, shape })
-    }
-
-    fn kind(&self) -> Kind<'_> {
-        Kind::Compute(self)
-    }
-
-    fn attrs(&self, key: &mut Vec<u64>) {
-        self.0.key(key);
-    }
-
-    fn differentiable(&self) -> bool {
-        false
-    }
-}
-
-impl Compute for MaxPoolIndices {
-    fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
-        match inputs[0].dtype {
-            DType::F64 => self.indices::<f64>(&inputs[0], out),
-            _ => self.indices::<f32>(&inputs[0], out),
-        }
-    }
-
-    fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
-        let size = volume(&inputs[0].layout.shape);
-        if !self.0.suits(adapter, size, |d| self.0.reach(d, size[d])) {
-            return None;
-        }
-        let mut params = self.0.params(output.layout.numel(), size);
-        params.extend(self.0.dilation.map(|v| v as u32));
-        launch("pool_max", vec![("ADAPTIVE", self.0.adaptive as u32)], "x", params)
-    }
-}
-
-impl MaxPoolIndices {
-    fn indices<T: Float>(&self, x: &CpuIn<'_>, out: &mut CpuOut<'_>) -> Result<()> {
-        let size @ [d, h, w] = volume(x.shape());
-        let [dz, dy, dx] = self.0.dilation;
-        let data = x.data::<T>();
-        for_chunks(out.data::<i64>(), self.0.count(), data.len() > 1 << 14, |i, out| {
-            let plane = &data[i * d * h * w..][..d * h * w];
-            self.0.each(size, |i, _, [zs, ys, xs]| {
-                let mut at = (zs.start * h + ys.start) * w + xs.start;
-                let mut most = plane[at];
-                for z in zs.step_by(dz) {
-                    for y in ys.clone().step_by(dy) {
-                        for x in xs.clone().step_by(dx) {
-                            let here = (z * h + y) * w + x;
-                            let v = plane[here];
-                            // A NaN differs from itself, and stays.
-                            #[allow(clippy::eq_op)]
-                            if v > most || v != v {
-                                (most, at) = (v, here);
-                            }
-                        }
-                    }
-                }
-                out[i] = at as i64;
-            });
-            Ok(())
-        })
-    }
-}
-
-// ---- mean -------------------------------------------------------------------------------------
 
 /// How a window's mean is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -387,7 +302,7 @@ impl Compute for AvgPool {
         if !windows.suits(adapter, size, |d| windows.reach(d, size[d])) || !self.0.divisor_fits() {
             return None;
         }
-        launch("pool_avg", self.0.consts(), "x", self.0.params(output.layout.numel(), size))
+        launch("pool_avg", self.0.consts(), &["x"], self.0.params(output.layout.numel(), size))
     }
 
     fn epilogue(&self) -> bool {
@@ -408,7 +323,7 @@ impl Compute for AvgPoolGrad {
         if !windows.suits(adapter, size, |d| windows.holders(d, size[d])) || !self.average.divisor_fits() {
             return None;
         }
-        launch("pool_avg_grad", self.average.consts(), "dy", self.average.params(output.layout.numel(), self.size))
+        launch("pool_avg_grad", self.average.consts(), &["dy"], self.average.params(output.layout.numel(), self.size))
     }
 
     fn epilogue(&self) -> bool {

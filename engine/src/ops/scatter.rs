@@ -1,15 +1,14 @@
 //! Writing at indices: replacing, adding, multiplying, the larger or the smaller, element by element or whole slices.
 //!
 //! The same bits every time: each element of the result takes its contributions in the order of the indices,
-//! on the CPU and on a GPU, without atomics. With n indices a GPU spends about n^2 / 2 comparisons on finding
-//! equal ones (a few milliseconds for 64k), whatever the size of the result.
+//! on the CPU and on a GPU, without atomics. A GPU sorts the indices first, where there are many.
 
 use bytemuck::Pod;
 use smallvec::smallvec;
 
 use super::gather::{GROUP, Pick, around, checked_indices, computed, expect_beside, expect_indices, groups};
 use super::op::{Grads, Kind, Op, Saves, Spec};
-use super::sort::order_of;
+use super::sort::{order_of, sorted};
 use crate::autograd::Ctx;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -150,8 +149,8 @@ impl Compute for Scatter {
         Ok(())
     }
 
-    /// A few indices: each element of the result looks at all of its slice (scatter.wgsl). Many: the indices that
-    /// name the same place are linked into a chain first, and each element walks its own (scatter_link.wgsl).
+    /// A few indices: each element of the result looks at all of its slice (scatter.wgsl). Many: the indices are sorted,
+    /// and each element walks along those that name it (scatter_heads.wgsl). Lists of 2^24 and more are the host's.
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
         let (outer, size, inner) = around(&output.layout.shape, self.dim);
         let n = inputs[2].layout.shape[self.dim];
@@ -160,35 +159,43 @@ impl Compute for Scatter {
         }
         let count = output.layout.numel();
         let slices = self.pick == Pick::Slice;
-        // Lists of n indices each, which lie `apart` from one another.
-        let (lists, apart) = if slices { (1, 1) } else { (outer * inner, inner) };
-        let (links, heads) = (lists * n, lists * size);
-        let launch = |shader, reads, write, threads, inner| Launch {
+        // Lists of n indices each, (outer, inner) of them.
+        let (lists, apart) = if slices { ((1, 1), 1) } else { ((outer, inner), inner) };
+        let (indices, heads) = (lists.0 * lists.1 * n, lists.0 * lists.1 * size);
+        let launch = |shader, reads, write, threads: usize, inner: usize| Launch {
             shader,
             consts: vec![("SLICES", slices as u32), ("HOW", self.how as u32), ("ORDER", order_of(output.dtype))],
             reads,
             write,
-            params: [threads, n, inner, size, heads].map(|v| v as u32).to_vec(),
+            params: [threads, n, inner, size].map(|v| v as u32).to_vec(),
             patches: vec![],
             groups: groups(threads, GROUP),
         };
-        let (base, index, src) = (Read::input("base", 0), Read::input("index", 1), Read::input("src", 2));
-        // Links are kept as f32, which counts to 2^24.
-        let chains = n > 16 && n < 1 << 24 && 4 * (links.saturating_mul(n) + heads + count) < count.saturating_mul(n);
-        if !chains {
-            return Some(Launches {
-                launches: vec![launch("scatter", vec![base, index, src], Write::Output, count, inner)],
-                scratch: vec![],
-            });
+        let (base, index, src) = (|| Read::input("base", 0), || Read::input("index", 1), || Read::input("src", 2));
+        let deep = n.max(2).ilog2() as usize;
+        let sorting = n > 64 && indices.saturating_mul(deep * deep) + heads + count < count.saturating_mul(n);
+        if !sorting {
+            let scan = launch("scatter", vec![base(), index(), src()], Write::Output, count, inner);
+            return Some(Launches { launches: vec![scan], scratch: vec![] });
         }
-        let clear = launch("scatter_clear", vec![], Write::Scratch(0), heads, apart);
-        let link = launch("scatter_link", vec![index], Write::Scratch(0), links, apart);
-        let walk = launch("scatter_walk", vec![base, src, Read::scratch("link", 0)], Write::Output, count, inner);
-        Some(Launches { launches: vec![clear, link, walk], scratch: vec![heads + links] })
+        let (mut launches, from, mut scratch) = sorted(Read::input("x", 1), order_of(DType::I32), false, (lists.0, n, lists.1))?;
+        let table = scratch.len();
+        scratch.push(heads);
+        let runs = || Read::scratch("runs", from);
+        launches.push(launch("scatter_clear", vec![], Write::Scratch(table), heads, apart));
+        launches.push(launch("scatter_heads", vec![index(), runs()], Write::Scratch(table), indices, apart));
+        let walk = vec![base(), index(), src(), runs(), Read::scratch("head", table)];
+        launches.push(launch("scatter_walk", walk, Write::Output, count, inner));
+        Some(Launches { launches, scratch })
     }
 
     fn epilogue(&self) -> bool {
         true
+    }
+
+    /// The sorted positions, and where each place's run begins.
+    fn own_buffers(&self) -> usize {
+        2
     }
 }
 

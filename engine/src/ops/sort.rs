@@ -84,40 +84,17 @@ impl Compute for Sort {
     /// Rows of 2^24 elements and more are sorted on the host.
     fn gpu(&self, inputs: &[GpuOperand<'_>], output: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
         let (outer, n, inner) = around(&output.layout.shape, self.dim);
-        let (rows, count) = (outer * inner, output.layout.numel());
-        if n >= 1 << 24 {
-            return None;
-        }
-        let launch = |shader, reads, write, params: [usize; 4], groups| Launch {
-            shader,
-            consts: vec![("ORDER", order_of(inputs[0].dtype)), ("DOWN", self.descending as u32)],
-            reads,
-            write,
-            params: params.map(|v| v as u32).to_vec(),
-            patches: vec![],
-            groups,
-        };
-        let each = groups(count, 64);
-        let x = || Read::input("x", 0);
-        let three = |mut l: Launch| {
-            l.params.pop();
-            l
-        };
+        let count = output.layout.numel();
+        let order = order_of(inputs[0].dtype);
+        let x = Read::input("x", 0);
         if n <= 64 {
-            let rank = three(launch("sort_rank", vec![x()], Write::Output, [count, n, inner, 0], each));
+            let rank = step("sort_rank", order, self.descending, vec![x], Write::Output, &[count, n, inner], groups(count, 64));
             return Some(Launches { launches: vec![rank], scratch: vec![] });
         }
-        let tiles = n.div_ceil(TILE);
-        let mut launches = vec![launch("sort_tile", vec![x()], Write::Scratch(0), [rows, n, inner, tiles], groups(rows * tiles, 1))];
-        let (mut run, mut from) = (TILE, 0);
-        while run < n {
-            let runs = Read::scratch("runs", from);
-            launches.push(launch("sort_merge", vec![x(), runs], Write::Scratch(1 - from), [rows, n, inner, run], each));
-            (run, from) = (2 * run, 1 - from);
-        }
-        let runs = Read::scratch("runs", from);
-        launches.push(three(launch("sort_finish", vec![runs], Write::Output, [count, n, inner, 0], each)));
-        Some(Launches { launches, scratch: vec![count; if tiles > 1 { 2 } else { 1 }] })
+        let (mut launches, from, scratch) = sorted(x, order, self.descending, (outer, n, inner))?;
+        let runs = vec![Read::scratch("runs", from)];
+        launches.push(step("sort_finish", order, self.descending, runs, Write::Output, &[count, n, inner], groups(count, 64)));
+        Some(Launches { launches, scratch })
     }
 
     fn epilogue(&self) -> bool {
@@ -127,6 +104,44 @@ impl Compute for Sort {
 
 /// Elements that a workgroup of sort_tile.wgsl sorts.
 const TILE: usize = 1024;
+
+/// One dispatch of a sort.
+fn step(shader: &'static str, order: u32, down: bool, reads: Vec<Read>, write: Write, params: &[usize], groups: [u32; 3]) -> Launch {
+    Launch {
+        shader,
+        consts: vec![("ORDER", order), ("DOWN", down as u32)],
+        reads,
+        write,
+        params: params.iter().map(|&v| v as u32).collect(),
+        patches: vec![],
+        groups,
+    }
+}
+
+/// The dispatches that sort rows of n elements of `x`, which lie as (outer, n, inner): tiles (sort_tile.wgsl), then merges
+/// of neighbours (sort_merge.wgsl). Also which of the scratch buffers then holds each row's positions, row after row, and the
+/// buffers' sizes. `None` for 2^24 elements and more, past which f32 does not count.
+pub(super) fn sorted(
+    x: Read,
+    order: u32,
+    down: bool,
+    (outer, n, inner): (usize, usize, usize),
+) -> Option<(Vec<Launch>, usize, Vec<usize>)> {
+    if n >= 1 << 24 {
+        return None;
+    }
+    let (rows, tiles) = (outer * inner, n.div_ceil(TILE));
+    let first = &[rows, n, inner, tiles];
+    let mut launches = vec![step("sort_tile", order, down, vec![x.clone()], Write::Scratch(0), first, groups(rows * tiles, 1))];
+    let (mut run, mut from) = (TILE, 0);
+    while run < n {
+        let reads = vec![x.clone(), Read::scratch("runs", from)];
+        let to = Write::Scratch(1 - from);
+        launches.push(step("sort_merge", order, down, reads, to, &[rows, n, inner, run], groups(rows * n, 64)));
+        (run, from) = (2 * run, 1 - from);
+    }
+    Some((launches, from, vec![rows * n; if tiles > 1 { 2 } else { 1 }]))
+}
 
 fn f32_key(v: f32) -> u32 {
     let bits = if v == 0.0 { 0 } else { v.to_bits() };

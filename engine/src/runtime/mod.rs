@@ -3,6 +3,8 @@
 pub mod cpu;
 pub mod pool;
 #[cfg(feature = "gpu")]
+// A page has to wait for its adapter, which nothing here does yet.
+#[cfg_attr(target_arch = "wasm32", allow(dead_code))]
 pub mod wgpu;
 
 use std::any::Any;

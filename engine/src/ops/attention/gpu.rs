@@ -1,5 +1,5 @@
-//! Attention on a GPU: see `shaders/attention.wgsl` and `shaders/attention_grad.wgsl`, and their twins for hardware,
-//! `attention_shared.wgsl` and `attention_grad_shared.wgsl`.
+//! Attention on a GPU: see `shaders/attention.wgsl` and `shaders/attention_grad.wgsl`, and their twins: `*_broadcast.wgsl` for
+//! software adapters with subgroups of eight, `*_shared.wgsl` for hardware.
 
 use super::{Scores, Sizes};
 use crate::graph::kernel::{GpuOperand, Launch, Launches, Read, Write};
@@ -24,13 +24,51 @@ fn room(features: usize, unit: usize) -> Option<u32> {
     [64, 128, 256].into_iter().find(|&r| features <= r).map(|r| (r / unit) as u32)
 }
 
-/// How the result's rows are cut: rows of a tile, and the grid, where a tile is a thread or a workgroup.
-fn grid(adapter: &Adapter, heads: usize, rows: usize) -> (usize, usize, [u32; 3]) {
-    let per_tile = if adapter.software { 4 } else { 64 };
-    let tiles = rows.div_ceil(per_tile);
-    let all = heads * tiles;
-    let [x, y] = spread(if adapter.software { all.div_ceil(64) } else { all });
-    (tiles, all, [x as u32, y as u32, 1])
+/// Which of the three kernels runs, named by what makes a tile of the result.
+#[derive(Clone, Copy, PartialEq)]
+enum Tile {
+    Thread,
+    Subgroup,
+    Workgroup,
+}
+
+impl Tile {
+    fn new(adapter: &Adapter, rows: usize) -> Tile {
+        match (adapter.software, adapter.subgroups) {
+            (false, _) => Tile::Workgroup,
+            // A single row would leave a subgroup's tile empty.
+            (true, Some((8, 8))) if rows > 1 => Tile::Subgroup,
+            (true, _) => Tile::Thread,
+        }
+    }
+
+    fn shader(self, [thread, subgroup, workgroup]: [&'static str; 3]) -> &'static str {
+        match self {
+            Tile::Thread => thread,
+            Tile::Subgroup => subgroup,
+            Tile::Workgroup => workgroup,
+        }
+    }
+
+    /// How the result's rows are cut: tiles of a head, all tiles, and the grid. `wide` columns that no one tile makes
+    /// lie along z.
+    fn grid(self, heads: usize, rows: usize, wide: usize) -> (usize, usize, [u32; 3]) {
+        let (per_tile, per_group) = match self {
+            Tile::Thread => (4, 64),
+            Tile::Subgroup => (32, 8),
+            Tile::Workgroup => (64, 1),
+        };
+        let tiles = rows.div_ceil(per_tile);
+        let all = heads * tiles;
+        let [x, y] = spread(all.div_ceil(per_group));
+        let z = if self == Tile::Subgroup { wide.div_ceil(64) } else { 1 };
+        (tiles, all, [x as u32, y as u32, z as u32])
+    }
+}
+
+/// Blocks of 32 columns that a subgroup makes.
+fn blocks(features: usize) -> u32 {
+    if features <= 32 { 1 } else { 2 }
 }
 
 pub(super) fn forward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter) -> Option<Launches> {
@@ -42,7 +80,8 @@ pub(super) fn forward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter) 
     if !adapter.allows_rounds(z.s.div_ceil(4) * (1 + d4 + e4) + 5 * e4) {
         return None;
     }
-    let (tiles_l, tiles, groups) = grid(adapter, z.b * z.h, z.l);
+    let tile = Tile::new(adapter, z.l);
+    let (tiles_l, tiles, groups) = tile.grid(z.b * z.h, z.l, z.e);
     let mut params: Vec<u32> = [tiles, tiles_l, z.h, z.h / z.g, z.l, z.s, z.d, z.e].map(|n| n as u32).into();
     for operand in [q, k, v] {
         params.extend(strides(operand));
@@ -50,13 +89,13 @@ pub(super) fn forward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter) 
     params.extend(mask.map_or([0; 5], |m| strides(m.layout)));
     params.extend([(scores.scale as f32).to_bits(), (z.b * z.h * z.l * z.e) as u32]);
     let mut consts = vec![("CAUSAL", scores.causal as u32), ("MASK", mask.is_some() as u32), ("V4", v4 as u32)];
-    if adapter.software {
-        consts.extend([("E4", room(z.e, 4)?), ("QK4", qk4 as u32)]);
-    } else {
-        consts.push(("WIDE", room(z.e, 64)?));
+    match tile {
+        Tile::Thread => consts.extend([("E4", room(z.e, 4)?), ("QK4", qk4 as u32)]),
+        Tile::Subgroup => consts.extend([("WIDE", blocks(z.e)), ("QK4", qk4 as u32)]),
+        Tile::Workgroup => consts.push(("WIDE", room(z.e, 64)?)),
     }
     let launch = Launch {
-        shader: if adapter.software { "attention" } else { "attention_shared" },
+        shader: tile.shader(["attention", "attention_broadcast", "attention_shared"]),
         consts,
         reads: vec![
             Read { vec4: qk4, ..Read::input("query", 0) },
@@ -93,7 +132,9 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter, keys: bool
     if !adapter.allows_rounds(repeat * others.div_ceil(4) * (1 + 2 * all) + 9 * all) {
         return None;
     }
-    let (tiles_n, tiles, groups) = grid(adapter, z.b * heads, n);
+    let tile = Tile::new(adapter, n);
+    let wide = if keys { z.d.max(z.e) } else { z.d };
+    let (tiles_n, tiles, groups) = tile.grid(z.b * heads, n, wide);
     let vec4 = (0..4).all(|i| vectors(x[i].layout));
     let mut params: Vec<u32> = [tiles, tiles_n, heads, times, divide, repeat, n, others, z.h, z.l, z.d, z.e].map(|n| n as u32).into();
     for i in own.into_iter().chain(other) {
@@ -102,23 +143,22 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter, keys: bool
     params.extend(mask.map_or([0; 5], |m| strides(m.layout)));
     params.extend([(scores.scale as f32).to_bits(), (z.b * z.g * z.s * z.d) as u32]);
     let read = |name: &'static str, i: usize| Read { vec4, ..Read::input(name, i) };
-    let ((shader, unit), [d, e]) = match adapter.software {
-        true => (("attention_grad", 4), ["D4", "E4"]),
-        false => (("attention_grad_shared", 64), ["D64", "E64"]),
+    let (rooms, together) = match tile {
+        Tile::Subgroup => (vec![("WIDE", blocks(wide))], true),
+        // Rows of both gradients lie in private memory, of which there is room for 256 columns.
+        _ => {
+            let (unit, [d, e]) = if tile == Tile::Thread { (4, ["D4", "E4"]) } else { (64, ["D64", "E64"]) };
+            let (room_d, room_e) = (room(z.d, unit)?, room(z.e, unit)?);
+            (vec![(d, room_d), (e, room_e)], room_d as usize + room_e as usize <= 256 / unit)
+        }
     };
-    let (room_d, room_e) = (room(z.d, unit)?, room(z.e, unit)?);
     let launch = |first: bool, second: bool| Launch {
-        shader,
-        consts: vec![
-            ("KEYS", keys as u32),
-            ("FIRST", first as u32),
-            ("SECOND", second as u32),
-            (d, room_d),
-            (e, room_e),
-            ("CAUSAL", scores.causal as u32),
-            ("MASK", mask.is_some() as u32),
-            ("VEC4", vec4 as u32),
-        ],
+        shader: tile.shader(["attention_grad", "attention_grad_broadcast", "attention_grad_shared"]),
+        consts: [("KEYS", keys as u32), ("FIRST", first as u32), ("SECOND", second as u32)]
+            .into_iter()
+            .chain(rooms.iter().copied())
+            .chain([("CAUSAL", scores.causal as u32), ("MASK", mask.is_some() as u32), ("VEC4", vec4 as u32)])
+            .collect(),
         reads: vec![
             read("own", own[0]),
             read("own_second", own[1]),
@@ -135,7 +175,7 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter, keys: bool
     };
     let launches = match keys {
         false => vec![launch(true, false)],
-        true if room_d as usize + room_e as usize <= 256 / unit => vec![launch(true, true)],
+        true if together => vec![launch(true, true)],
         true => vec![launch(true, false), launch(false, true)],
     };
     Some(Launches { launches, scratch: vec![] })

@@ -134,6 +134,12 @@ fn large_tables_agree_with_a_loop() {
         let wide = idx.unsqueeze(1)?.expand([n, cols])?;
         assert_close(&zeros.scatter_add(0, &wide, &got)?, &sums, 0.0, 0.0);
         assert_close(&zeros.t()?.scatter_add(1, &wide.t()?, &got.t()?)?.t()?, &sums, 0.0, 0.0);
+        // Elementwise work behind it reads more buffers than one kernel binds.
+        let more: Vec<Tensor> = (0..6).map(|i| Tensor::full([rows, cols], i as f32, dev)).collect::<Result<_>>()?;
+        let all = more.iter().try_fold(zeros.index_add(0, &idx, &got)?, |y, m| y.add(m))?;
+        assert_close(&all.sub(15.0)?, &sums, 0.0, 0.0);
+        let bad = idx.add(700)?;
+        assert!(matches!(zeros.index_add(0, &bad, &got)?.to_vec::<f32>().unwrap_err().root(), Error::Index { .. }));
         Ok(())
     });
 }

@@ -4,7 +4,7 @@ use super::super::Tensor;
 use super::conv::{batched, floats_for};
 use crate::error::{Error, Result};
 use crate::nn::Sizes;
-use crate::ops::{Average, AvgPool, MaxPoolIndices, Windows};
+use crate::ops::{Average, AvgPool, MaxPoolIndices, MaxPoolValues, Windows, volume};
 
 /// The last `spatial` sizes of an input with or without its batch dimension.
 #[track_caller]
@@ -236,7 +236,7 @@ impl Tensor {
         batched(op, &x, average.windows.rank, |x| Tensor::apply(AvgPool(average), &[x])?.to_dtype(self.dtype()))
     }
 
-    /// Values are gathered by index, so that their gradient is a scatter and differentiates again.
+    /// Values are gathered by index; their gradient collects by it, and differentiates again.
     #[track_caller]
     fn maxima(&self, op: &'static str, windows: Windows) -> Result<(Tensor, Tensor)> {
         let rank = windows.rank;
@@ -247,7 +247,8 @@ impl Tensor {
         let values = batched(op, self, rank, |x| {
             let comparable = floats_for(x).map_or(Ok(x.clone()), |float| x.to_dtype(float))?;
             let at = Tensor::apply(MaxPoolIndices(windows), &[&comparable])?;
-            let y = x.flatten(2, -1)?.gather(2, &at.flatten(2, -1)?)?.reshape(at.shape());
+            let pick = MaxPoolValues { windows, size: volume(x.shape()) };
+            let y = Tensor::apply(pick, &[&x.flatten(2, -1)?, &at.flatten(2, -1)?])?.to_dtype(x.dtype())?.reshape(at.shape());
             indices = Some(at);
             y
         })?;
