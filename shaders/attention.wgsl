@@ -14,46 +14,6 @@
 
 @group(1) @binding(0) var<uniform> p: AttentionParams;
 
-// Elements 4c .. 4c+3 of the query row that starts at `at`; zeros past its end.
-fn q_vec(at: u32, c: u32) -> vec4<f32> {
-    if QK4 == 1u {
-        return query4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = query(at + i * p.q_col);
-    if i + 1u < p.d { v.y = query(at + (i + 1u) * p.q_col); }
-    if i + 2u < p.d { v.z = query(at + (i + 2u) * p.q_col); }
-    if i + 3u < p.d { v.w = query(at + (i + 3u) * p.q_col); }
-    return v;
-}
-
-fn k_vec(at: u32, c: u32) -> vec4<f32> {
-    if QK4 == 1u {
-        return key4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = key(at + i * p.k_col);
-    if i + 1u < p.d { v.y = key(at + (i + 1u) * p.k_col); }
-    if i + 2u < p.d { v.z = key(at + (i + 2u) * p.k_col); }
-    if i + 3u < p.d { v.w = key(at + (i + 3u) * p.k_col); }
-    return v;
-}
-
-fn v_vec(at: u32, c: u32) -> vec4<f32> {
-    if V4 == 1u {
-        return value4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = value(at + i * p.v_col);
-    if i + 1u < p.e { v.y = value(at + (i + 1u) * p.v_col); }
-    if i + 2u < p.e { v.z = value(at + (i + 2u) * p.v_col); }
-    if i + 3u < p.e { v.w = value(at + (i + 3u) * p.v_col); }
-    return v;
-}
-
 fn largest(v: vec4<f32>, m: f32) -> f32 {
     return max(max(max(v.x, v.y), max(v.z, v.w)), m);
 }

@@ -15,59 +15,6 @@
 
 @group(1) @binding(0) var<uniform> p: AttentionGradParams;
 
-// Elements 4c .. 4c+3 of a row of `size` elements, zeros past its end.
-fn own_vec(at: u32, c: u32) -> vec4<f32> {
-    if VEC4 == 1u {
-        return own4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = own(at + i * p.a_col);
-    if i + 1u < p.d { v.y = own(at + (i + 1u) * p.a_col); }
-    if i + 2u < p.d { v.z = own(at + (i + 2u) * p.a_col); }
-    if i + 3u < p.d { v.w = own(at + (i + 3u) * p.a_col); }
-    return v;
-}
-
-fn own_second_vec(at: u32, c: u32) -> vec4<f32> {
-    if VEC4 == 1u {
-        return own_second4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = own_second(at + i * p.a2_col);
-    if i + 1u < p.e { v.y = own_second(at + (i + 1u) * p.a2_col); }
-    if i + 2u < p.e { v.z = own_second(at + (i + 2u) * p.a2_col); }
-    if i + 3u < p.e { v.w = own_second(at + (i + 3u) * p.a2_col); }
-    return v;
-}
-
-fn other_vec(at: u32, c: u32) -> vec4<f32> {
-    if VEC4 == 1u {
-        return other4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = other(at + i * p.b_col);
-    if i + 1u < p.d { v.y = other(at + (i + 1u) * p.b_col); }
-    if i + 2u < p.d { v.z = other(at + (i + 2u) * p.b_col); }
-    if i + 3u < p.d { v.w = other(at + (i + 3u) * p.b_col); }
-    return v;
-}
-
-fn other_second_vec(at: u32, c: u32) -> vec4<f32> {
-    if VEC4 == 1u {
-        return other_second4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = other_second(at + i * p.b2_col);
-    if i + 1u < p.e { v.y = other_second(at + (i + 1u) * p.b2_col); }
-    if i + 2u < p.e { v.z = other_second(at + (i + 2u) * p.b2_col); }
-    if i + 3u < p.e { v.w = other_second(at + (i + 3u) * p.b2_col); }
-    return v;
-}
-
 fn put(at: u32, size: u32, c: u32, v: vec4<f32>) {
     let i = c * 4u;
     store(at + i, v.x);

@@ -125,37 +125,17 @@ fn main(
         s = subgroupBroadcast(r3, 7u); c31 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
     }
 
+    // Four copies of what happens to a row, in a loop: a driver takes longer to compile 32 of them than the product to run.
     let base = z * p.m * p.n;
-    put_columns(base, row + 0u, col, c0);
-    put_columns(base, row + 1u, col, c1);
-    put_columns(base, row + 2u, col, c2);
-    put_columns(base, row + 3u, col, c3);
-    put_columns(base, row + 4u, col, c4);
-    put_columns(base, row + 5u, col, c5);
-    put_columns(base, row + 6u, col, c6);
-    put_columns(base, row + 7u, col, c7);
-    put_columns(base, row + 8u, col, c8);
-    put_columns(base, row + 9u, col, c9);
-    put_columns(base, row + 10u, col, c10);
-    put_columns(base, row + 11u, col, c11);
-    put_columns(base, row + 12u, col, c12);
-    put_columns(base, row + 13u, col, c13);
-    put_columns(base, row + 14u, col, c14);
-    put_columns(base, row + 15u, col, c15);
-    put_columns(base, row + 16u, col, c16);
-    put_columns(base, row + 17u, col, c17);
-    put_columns(base, row + 18u, col, c18);
-    put_columns(base, row + 19u, col, c19);
-    put_columns(base, row + 20u, col, c20);
-    put_columns(base, row + 21u, col, c21);
-    put_columns(base, row + 22u, col, c22);
-    put_columns(base, row + 23u, col, c23);
-    put_columns(base, row + 24u, col, c24);
-    put_columns(base, row + 25u, col, c25);
-    put_columns(base, row + 26u, col, c26);
-    put_columns(base, row + 27u, col, c27);
-    put_columns(base, row + 28u, col, c28);
-    put_columns(base, row + 29u, col, c29);
-    put_columns(base, row + 30u, col, c30);
-    put_columns(base, row + 31u, col, c31);
+    let last_row = at_run_time(row + 32u, groups);
+    for (var r = row; r < last_row; r += 4u) {
+        put_columns(base, r, col, c0);
+        put_columns(base, r + 1u, col, c1);
+        put_columns(base, r + 2u, col, c2);
+        put_columns(base, r + 3u, col, c3);
+        c0 = c4; c1 = c5; c2 = c6; c3 = c7; c4 = c8; c5 = c9; c6 = c10;
+        c7 = c11; c8 = c12; c9 = c13; c10 = c14; c11 = c15; c12 = c16; c13 = c17;
+        c14 = c18; c15 = c19; c16 = c20; c17 = c21; c18 = c22; c19 = c23; c20 = c24;
+        c21 = c25; c22 = c26; c23 = c27; c24 = c28; c25 = c29; c26 = c30; c27 = c31;
+    }
 }

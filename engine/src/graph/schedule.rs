@@ -420,7 +420,7 @@ impl Scheduler<'_> {
             }
         }
         let own = match group.anchor {
-            Anchor::Compute(root) => match self.snapshot.nodes[root].node.op.kind() {
+            Anchor::Compute(root) => match self.snapshot.nodes[root].op.kind() {
                 Kind::Compute(c) => c.own_buffers(),
                 _ => 0,
             },
