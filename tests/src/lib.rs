@@ -3,11 +3,12 @@
 
 pub mod conformance;
 pub mod program;
+pub mod refusals;
 
 use taper::{DType, Device, Error, Result, Tensor};
 
 /// The CPU and every GPU present. GL adapters are left out unless `TAPER_GL=1`. With `TAPER_REQUIRE_GPU=1` a machine
-/// without a GPU fails.
+/// without a GPU fails, and one whose GPU cannot be opened.
 pub fn devices() -> Vec<Device> {
     std::iter::once(Device::cpu()).chain(gpus()).collect()
 }
@@ -22,7 +23,11 @@ pub fn gpus() -> Vec<Device> {
         }
         match Device::gpu(i) {
             Ok(device) => found.push(device),
-            Err(e) => eprintln!("skipped: {} ({}): {e}", adapter.name, adapter.backend),
+            Err(e) => {
+                let which = format!("{} ({}): {e}", adapter.name, adapter.backend);
+                assert!(!flag("TAPER_REQUIRE_GPU"), "TAPER_REQUIRE_GPU=1, but a GPU cannot be opened: {which}");
+                eprintln!("skipped: {which}");
+            }
         }
     }
     assert!(!(found.is_empty() && flag("TAPER_REQUIRE_GPU")), "TAPER_REQUIRE_GPU=1, but no GPU adapter can be opened");
