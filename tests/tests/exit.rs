@@ -29,5 +29,7 @@ fn a_process_ends_with_work_under_way() {
         child.args(["--exact", "a_process_ends_with_work_under_way"]).env(CHILD, "1").env("MESA_SHADER_CACHE_DISABLE", "true");
         let output = child.output().expect("the test can start itself");
         assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "the child ran no test: {said}");
     }
 }

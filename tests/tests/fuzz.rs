@@ -35,7 +35,7 @@ type Check<'a> = dyn Fn(&Program) -> Result<(), String> + 'a;
 /// Runs `count` programs through a check; the first that fails is shrunk and printed.
 #[track_caller]
 fn hunt(name: &str, count: usize, traits: Traits, check: &Check) {
-    let only: Option<u64> = std::env::var("TAPER_FUZZ_SEED").ok().and_then(|s| s.parse().ok());
+    let only: Option<u64> = std::env::var("TAPER_FUZZ_SEED").ok().map(|s| s.parse().expect("TAPER_FUZZ_SEED is a program's number"));
     let limit = if flag("TAPER_FULL") { Duration::from_secs(3600) } else { Duration::from_secs(100) };
     let start = Instant::now();
     let seeds = only.map_or(1..count as u64 + 1, |s| s..s + 1);
