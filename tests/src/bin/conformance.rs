@@ -14,12 +14,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 use regex::Regex;
 use taper::Device;
 use taper_tests::conformance::rates::{self, Rates};
 use taper_tests::conformance::suite::Suite;
 use taper_tests::conformance::table::{self, Recorded};
-use taper_tests::conformance::{self, Selection};
+use taper_tests::conformance::{self, KINDS, Selection, TIERS};
 
 /// Run PyTorch's recorded cases against the engine.
 #[derive(Parser, Debug)]
@@ -31,11 +32,11 @@ struct Options {
     /// cpu, gpu, gpu:1, or part of an adapter's name as in gpu:swiftshader
     #[arg(long, default_value = "cpu")]
     device: Device,
-    /// Of op, module, optimizer, lr_scheduler, dtype, train, errors
-    #[arg(long, value_delimiter = ',')]
+    /// What to run; everything unless given
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(KINDS))]
     kind: Vec<String>,
-    /// Of A, B, C, X
-    #[arg(long, value_delimiter = ',')]
+    /// Of operators; all unless given
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(TIERS))]
     tier: Vec<String>,
     /// Only names that match this regular expression
     #[arg(long)]
@@ -45,10 +46,10 @@ struct Options {
     json: Option<PathBuf>,
     /// Run nothing: write docs/operators.md and tests/conformance/rates.toml from what --json wrote for the CPU and, if it ran there,
     /// for lavapipe
-    #[arg(long, value_delimiter = ',', value_name = "CPU,GPU")]
+    #[arg(long, value_delimiter = ',', value_name = "CPU,GPU", exclusive = true)]
     record: Option<Vec<PathBuf>>,
     /// Write an excerpt of the suite there: a case of every name that passes on the CPU and on every GPU present
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["device", "kind", "tier", "only", "json", "all"])]
     excerpt: Option<PathBuf>,
     /// Print every failing case, not only each name's worst
     #[arg(long)]
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
     }
     let suite = options.suite.unwrap_or_default();
     if let Some(to) = options.excerpt {
-        return done(Suite::open(&suite).and_then(|suite| conformance::excerpt::write(&suite, &to)));
+        return done(Suite::open(&suite).and_then(|suite| conformance::excerpt::write(&suite, &to)).map(|said| println!("{said}")));
     }
     let selection = Selection { kinds: options.kind, tiers: options.tier, only: options.only };
     let report = match conformance::run(&suite, &options.device, &selection) {
@@ -81,6 +82,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if report.totals.is_empty() {
+        eprintln!("no case of {} is of that kind, tier and name", suite.display());
+        return ExitCode::from(2);
+    }
     if options.all {
         for name in report.names.values() {
             for (sample, what) in &name.failures {
@@ -88,14 +93,14 @@ fn main() -> ExitCode {
             }
         }
     }
+    println!("{report}");
     if let Some(path) = options.json {
-        let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-        if let Err(e) = std::fs::write(&path, text) {
+        let written = serde_json::to_string_pretty(&report).map_err(std::io::Error::from).and_then(|text| std::fs::write(&path, text));
+        if let Err(e) = written {
             eprintln!("{}: {e}", path.display());
             return ExitCode::from(2);
         }
     }
-    println!("{report}");
     ExitCode::from((report.all().failed > 0) as u8)
 }
 

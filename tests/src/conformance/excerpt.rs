@@ -16,11 +16,11 @@ use super::suite::{Entry, File, Suite, safetensors_dtype};
 /// What a case may weigh; whose smallest is larger is left out.
 const HEAVY: usize = 40 << 10;
 
-/// Writes to `to` a case of each name that passes.
+/// Writes to `to` a case of each name that passes, and says what it left out.
 ///
 /// # Errors
 /// A file cannot be read or written; a GPU that is present cannot be opened.
-pub fn write(from: &Suite, to: &Path) -> Result<(), String> {
+pub fn write(from: &Suite, to: &Path) -> Result<String, String> {
     let gpus = (0..Device::gpus().len()).map(Device::gpu).collect::<taper::Result<Vec<_>>>().map_err(|e| e.to_string())?;
     let devices: Vec<Device> = std::iter::once(Device::cpu()).chain(gpus).collect();
     let (mut entries, mut left_out) = (Vec::new(), Vec::new());
@@ -45,8 +45,9 @@ pub fn write(from: &Suite, to: &Path) -> Result<(), String> {
         save(to, path, &json, &file)?;
         entries.push(json!({ "kind": entry.kind, "name": entry.name, "tier": entry.tier, "file": path, "samples": kept }));
     }
-    println!("{} names; left out, because no case passes everywhere or all are large: {}", entries.len(), left_out.join(", "));
-    put(&to.join("manifest.json"), format!("{:#}\n", json!({ "format": 1, "set": "excerpt", "entries": entries })).as_bytes())
+    let said = format!("{} names; left out, because no case passes everywhere or all are large: {}", entries.len(), left_out.join(", "));
+    put(&to.join("manifest.json"), format!("{:#}\n", json!({ "format": 1, "set": "excerpt", "entries": entries })).as_bytes())?;
+    Ok(said)
 }
 
 /// Whether a file that is no list of cases passes as a whole.
@@ -71,9 +72,13 @@ fn chosen<'a>(kind: Kind, entry: &Entry, file: &File, cases: &'a [Json], number:
             names.entry(kind.case_name(entry, case)).or_default().push(((!shows || size == 0, size), case));
         }
     }
-    let passes = |case: &Json| {
-        devices.iter().all(|d| matches!(kind.outcome(file, case, d), Outcome::Passed | Outcome::PassedByType | Outcome::Skipped(_)))
+    // The CPU has every type, so what is skipped there was not run.
+    let fine = |d: &Device, outcome| match outcome {
+        Outcome::Passed | Outcome::PassedByType => true,
+        Outcome::Skipped(_) => !d.is_cpu(),
+        _ => false,
     };
+    let passes = |case: &Json| devices.iter().all(|d| fine(d, kind.outcome(file, case, d)));
     let mut out = Vec::new();
     for ranked in names.values_mut() {
         ranked.sort_by_key(|(rank, _)| *rank);
@@ -81,6 +86,7 @@ fn chosen<'a>(kind: Kind, entry: &Entry, file: &File, cases: &'a [Json], number:
     }
     out
 }
+
 fn keys(v: &Json, file: &File, out: &mut BTreeSet<String>) {
     match v {
         Json::String(s) if file.tensor(s).is_some() => drop(out.insert(s.clone())),

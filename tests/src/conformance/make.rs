@@ -205,10 +205,8 @@ macro_rules! with_element {
 /// A stored tensor on a device.
 pub fn upload(stored: &Stored, device: &Device) -> Step<Tensor> {
     let dtype = stored.dtype.ok_or_else(|| Outcome::failed("the engine has no such element type"))?;
-    if dtype == DType::I64 && !device.is_cpu() && ints(stored).into_iter().any(|v| i32::try_from(v).is_err()) {
-        return Err(Outcome::Skipped("no integers past 32 bits on a GPU".into()));
-    }
-    Ok(with_element!(allowed(dtype, device)?, T => Tensor::from_vec(T::read_bytes(&stored.bytes), &stored.shape, device))?)
+    let made = with_element!(allowed(dtype, device)?, T => Tensor::from_vec(T::read_bytes(&stored.bytes), &stored.shape, device));
+    made.map_err(|e| Outcome::Refused { what: e.to_string(), by_type: false })
 }
 
 /// The elements of a tensor, read back.

@@ -29,6 +29,11 @@ use outcome::{Outcome, guarded};
 use report::Report;
 use suite::{Entry, File, Suite};
 
+/// The kinds of cases, as on the command line.
+pub const KINDS: [&str; 7] = ["op", "module", "optimizer", "lr_scheduler", "dtype", "train", "errors"];
+/// The tiers of operators.
+pub const TIERS: [&str; 4] = ["A", "B", "C", "X"];
+
 /// What of a suite to run.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
@@ -38,6 +43,18 @@ pub struct Selection {
     pub tiers: Vec<String>,
     /// Only names that match.
     pub only: Option<Regex>,
+}
+
+fn chosen(list: &[String], value: &str) -> bool {
+    list.is_empty() || list.iter().any(|v| v == value)
+}
+
+impl Selection {
+    /// Whether cases that count for a total (`op/A`, `module`, `errors/ops`, ..) are among it.
+    pub fn counts_for(&self, total: &str) -> bool {
+        let (kind, part) = total.split_once('/').unwrap_or((total, ""));
+        chosen(&self.kinds, kind) && (kind != "op" || chosen(&self.tiers, part))
+    }
 }
 
 /// Runs the selected part of a suite on one device.
@@ -50,7 +67,6 @@ pub fn run(suite: &Path, device: &Device, selection: &Selection) -> Result<Repor
     for entry in suite.entries() {
         let kind = Kind::of(&entry.kind).ok_or_else(|| format!("{}: unknown kind '{}'", entry.name, entry.kind))?;
         let tier = entry.tier.as_deref();
-        let chosen = |list: &[String], value: &str| list.is_empty() || list.iter().any(|v| v == value);
         if !chosen(&selection.kinds, kind.option()) || tier.is_some_and(|t| !chosen(&selection.tiers, t)) {
             continue;
         }
@@ -125,8 +141,11 @@ impl Kind {
         if self == Kind::DType {
             return dtypes::run(&file, device, &wanted, report);
         }
-        let cases = ["samples", "cases"].into_iter().find_map(|k| file.json.get(k)).and_then(Json::as_array).cloned().unwrap_or_default();
-        for case in &cases {
+        let cases = ["samples", "cases"].into_iter().find_map(|k| file.json.get(k)?.as_array()).map(Vec::as_slice).unwrap_or_default();
+        if cases.len() != entry.samples {
+            return Err(format!("{}: {} cases, where the manifest says {}", entry.name, cases.len(), entry.samples));
+        }
+        for case in cases {
             let id = case.get("id").and_then(Json::as_str).unwrap_or("?");
             let name = self.case_name(entry, case);
             if of_many && !wanted(&name) {

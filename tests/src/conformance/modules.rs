@@ -129,12 +129,12 @@ impl Inputs {
 
     /// A tensor that may be missing.
     pub fn tensor(&self, position: usize, name: &str) -> Step<Option<&Tensor>> {
-        Ok(self.get(position, name).map(Value::tensor).transpose()?)
+        self.get(position, name).map(Value::tensor).transpose().map_err(|e| Outcome::by_type(e.to_string()))
     }
 
     /// A tensor that must be there.
     pub fn needed(&self, position: usize, name: &str) -> Step<&Tensor> {
-        self.tensor(position, name)?.ok_or_else(|| Outcome::failed(format!("argument {name} is missing")))
+        self.tensor(position, name)?.ok_or_else(|| Outcome::by_type(format!("argument {name} is missing")))
     }
 }
 
@@ -216,7 +216,7 @@ impl Built {
             Built::Layer(layer) if count == 1 => layer.forward(inputs.needed(0, "input")?)?.into(),
             Built::Loss(loss) if count == 2 => loss(inputs.needed(0, "input")?, inputs.needed(1, "target")?)?.into(),
             Built::Other(other) => other.call(inputs)?,
-            _ => return Err(Outcome::failed(format!("cannot be applied to {count} arguments"))),
+            _ => return Err(Outcome::by_type(format!("cannot be applied to {count} arguments"))),
         })
     }
 }
@@ -231,7 +231,7 @@ pub fn build(name: &str, constructor: &Json, maker: &mut Maker<'_>) -> Step<Buil
     let mut given = HashMap::new();
     let args = maker.list(&constructor["args"])?;
     if args.len() > class.params.len() {
-        return Err(Outcome::failed(format!("{name} takes {} arguments, got {}", class.params.len(), args.len())));
+        return Err(Outcome::by_type(format!("{name} takes {} arguments, got {}", class.params.len(), args.len())));
     }
     given.extend(class.params.iter().map(|p| p.to_string()).zip(args));
     for (key, value) in constructor["kwargs"].as_object().into_iter().flatten() {

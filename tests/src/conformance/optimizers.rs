@@ -1,6 +1,7 @@
 //! Kind "optimizer": ten steps with given gradients, or with a function to minimise.
 
 use serde_json::Value as Json;
+use taper::ops::registry::Value;
 use taper::optim::{self, BoxedOptimizer, Options};
 use taper::{Device, Tensor, no_grad};
 
@@ -35,12 +36,17 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     for (i, recorded) in sample["final_state"].as_object().into_iter().flatten() {
         for (key, value) in recorded.as_object().into_iter().flatten() {
             let found = state.state.get(&i.parse().unwrap_or(usize::MAX)).and_then(|s| s.get(key));
-            let Some(expected) = value.get("tensor").or(Some(value)).and_then(Json::as_str) else { continue };
             let found = found.ok_or_else(|| Outcome::failed(format!("parameter {i} has no state '{key}'")))?;
-            let expected = maker.stored(expected)?;
-            // Numbers of the host are kept in f64.
-            let found = found.to_dtype(expected.dtype.unwrap_or(found.dtype()))?;
-            compare::tensor(&found, expected, tolerance, Check::Values, &format!("state '{key}' of parameter {i}"))?;
+            let at = format!("state '{key}' of parameter {i}");
+            match value["tensor"].as_str() {
+                Some(expected) => {
+                    let expected = maker.stored(expected)?;
+                    // Numbers of the host are kept in f64.
+                    let found = found.to_dtype(expected.dtype.unwrap_or(found.dtype()))?;
+                    compare::tensor(&found, expected, tolerance, Check::Values, &at)?;
+                }
+                None => compare::value(&Value::Float(found.item::<f64>()?), value, &maker, tolerance, Check::Values, &at)?,
+            }
         }
     }
     Ok(())

@@ -13,7 +13,13 @@ pub enum Outcome {
         what: String,
         excess: f64,
     },
-    /// The device cannot have it, by the documented policy.
+    /// An argument was refused before there was a call: because Rust's types would not take it, or because the device does not hold
+    /// its value. A case that must be refused has passed, any other has failed.
+    Refused {
+        what: String,
+        by_type: bool,
+    },
+    /// The device cannot have a type of the case, by the documented policy.
     Skipped(String),
     /// There is no such operator, module or optimizer. Counts as failed.
     Missing(String),
@@ -22,6 +28,11 @@ pub enum Outcome {
 impl Outcome {
     pub fn failed(what: impl Into<String>) -> Outcome {
         Outcome::Failed { what: what.into(), excess: f64::INFINITY }
+    }
+
+    /// An argument that Rust's types would not take.
+    pub fn by_type(what: impl Into<String>) -> Outcome {
+        Outcome::Refused { what: what.into(), by_type: true }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Selection;
 use super::report::{Counts, Report};
 
 /// For each device (`cpu`, `gpu`) and each total of a report: cases that passed, and cases that count.
@@ -77,16 +78,14 @@ impl Rates {
         self.0.contains_key(device)
     }
 
-    /// Every total of the report that passes at a lower rate than recorded, in words.
-    pub fn fallen(&self, device: &str, report: &Report) -> Vec<String> {
-        let none = BTreeMap::new();
-        let recorded = self.0.get(device).unwrap_or(&none);
-        let worse = |(key, counts): (&String, &Counts)| {
-            let ((passed, counted), &(before, of)) = (fraction(counts), recorded.get(key)?);
-            (passed * of < before * counted)
+    /// Every recorded total of which a run of `selection` passes a smaller share, or counts fewer cases, in words.
+    pub fn fallen(&self, device: &str, report: &Report, selection: &Selection) -> Vec<String> {
+        let worse = |(key, &(before, of)): (&String, &(usize, usize))| {
+            let (passed, counted) = report.totals.get(key).map_or((0, 0), fraction);
+            (passed * of < before * counted || counted < of)
                 .then(|| format!("{key} on the {device}: {passed} of {counted} pass, recorded are {before} of {of}"))
         };
-        report.totals.iter().filter_map(worse).collect()
+        self.0.get(device).into_iter().flatten().filter(|(key, _)| selection.counts_for(key)).filter_map(worse).collect()
     }
 }
 
@@ -111,8 +110,19 @@ mod tests {
     #[test]
     fn a_rate_may_rise_and_not_fall() {
         let rates = Rates::of([("cpu", &report(7, 1).totals)]);
-        assert!(rates.fallen("cpu", &report(8, 1)).is_empty());
-        assert_eq!(rates.fallen("cpu", &report(7, 2)).len(), 1);
-        assert!(rates.fallen("gpu", &report(0, 2)).is_empty());
+        let fallen = |device, report| rates.fallen(device, &report, &Selection::default()).len();
+        assert_eq!(fallen("cpu", report(8, 1)), 0);
+        assert_eq!(fallen("cpu", report(7, 2)), 1);
+        assert_eq!(fallen("gpu", report(0, 2)), 0);
+    }
+
+    #[test]
+    fn cases_that_ran_no_more_have_fallen_unless_they_were_not_wanted() {
+        let rates = Rates::of([("cpu", &report(7, 1).totals)]);
+        // As many pass of those that count, but some that counted are skipped now.
+        assert_eq!(rates.fallen("cpu", &report(7, 0), &Selection::default()).len(), 1);
+        assert_eq!(rates.fallen("cpu", &Report::default(), &Selection::default()).len(), 1);
+        let others = Selection { tiers: vec!["B".into()], ..Selection::default() };
+        assert!(rates.fallen("cpu", &Report::default(), &others).is_empty());
     }
 }

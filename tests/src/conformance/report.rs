@@ -89,6 +89,7 @@ impl Report {
                 return;
             }
             Outcome::Failed { what, excess } => (excess, what),
+            Outcome::Refused { what, .. } => (f64::INFINITY, what),
             Outcome::Missing(what) => {
                 entry.missing = true;
                 (f64::INFINITY, format!("missing: {what}"))
@@ -165,5 +166,47 @@ impl fmt::Display for Report {
             }
         }
         write!(f, "\n{}", self.summary())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut report = Report::default();
+        let mut add = |total: &str, kind: &str, tier, outcome| report.add(total, kind, tier, "exp", "float32_1", &[], outcome);
+        add("op/A", "op", Some("A"), Outcome::Passed);
+        add("op/A", "op", Some("A"), Outcome::Failed { what: "2 instead of 1".into(), excess: 3.5 });
+        add("op/A", "op", Some("A"), Outcome::Skipped("no f64 on a GPU".into()));
+        add("errors/ops", "errors", None, Outcome::PassedByType);
+        add("errors/ops", "errors", None, Outcome::Missing("exp".into()));
+        report
+    }
+
+    /// Other programs read it, by these keys.
+    #[test]
+    fn the_json_has_its_keys() {
+        let json = serde_json::to_value(report()).unwrap();
+        for (total, counts) in [("op/A", [1, 1, 1]), ("errors/ops", [1, 1, 0])] {
+            let found = ["passed", "failed", "skipped"].map(|k| json["totals"][total][k].as_u64());
+            assert_eq!(found, counts.map(Some), "{total}");
+        }
+        let names = json["names"].as_array().unwrap();
+        let (error, op) = (&names[0], &names[1]);
+        for (key, value) in [("kind", "op"), ("tier", "A"), ("name", "exp")] {
+            assert_eq!(op[key], value);
+        }
+        assert!(["passed", "failed", "skipped"].iter().all(|k| op[k] == 1) && op["missing"] == false);
+        assert_eq!(op["worst"], serde_json::json!({ "sample": "float32_1", "error": 3.5, "what": "2 instead of 1" }));
+        assert!(error["tier"].is_null() && error["missing"] == true && error["worst"]["error"].is_null());
+    }
+
+    #[test]
+    fn what_is_missing_has_failed_and_what_types_forbid_is_told_apart() {
+        let text = report().to_string();
+        assert!(text.contains("exp") && text.contains("missing"), "{text}");
+        assert!(text.contains("1 refused by type"), "{text}");
+        assert!(text.ends_with("2 passed, 2 failed, 1 skipped"), "{text}");
     }
 }

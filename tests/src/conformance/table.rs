@@ -61,7 +61,7 @@ pub fn write(cpu: &Recorded, gpu: Option<&Recorded>) -> String {
         text.push_str("| PyTorch | Taper | CPU | GPU | gradient |\n|---|---|---|---|---|\n");
         for row in rows {
             let gpu = on_gpu.get(&(row.tier.as_deref(), row.name.as_str()));
-            let gradient = if row.gradients.1 > 0 { format!("{}/{}", row.gradients.0, row.gradients.1) } else { String::new() };
+            let gradient = gradient(row);
             let _ = writeln!(
                 text,
                 "| `{}` | {} | {} | {} | {gradient} |",
@@ -81,6 +81,10 @@ fn cell(n: &Name) -> String {
         Counts { passed: 0, failed: 0, .. } => "by policy".into(),
         Counts { passed, failed, .. } => format!("{passed}/{}", passed + failed),
     }
+}
+
+fn gradient(n: &Name) -> String {
+    if n.gradients.1 > 0 { format!("{}/{}", n.gradients.0, n.gradients.1) } else { String::new() }
 }
 
 /// The method an operator's row in the registry calls, or its name there.
@@ -108,72 +112,123 @@ fn taper_name(n: &Name) -> String {
     method.map_or_else(|| format!("`registry: {call}`"), |m| format!("`{m}`"))
 }
 
+/// Methods in those expressions that say nothing about the operator: those of Rust, and a tensor's way of being looked at.
+const OTHERS: [&str; 26] = [
+    "as_deref",
+    "as_ref",
+    "clone",
+    "collect",
+    "contains",
+    "copied",
+    "device",
+    "dtype",
+    "enumerate",
+    "filter",
+    "into_iter",
+    "is_float",
+    "is_some",
+    "iter",
+    "map",
+    "map_err",
+    "map_or",
+    "ok_or_else",
+    "push",
+    "rank",
+    "rev",
+    "saturating_sub",
+    "shape",
+    "to_dtype",
+    "unwrap_or",
+    "zip",
+];
+
 /// `matmul` of `other.matmul(&input)`.
 fn first_method(body: &str) -> Option<String> {
-    let plain = [
-        "rev",
-        "map",
-        "map_or",
-        "as_ref",
-        "as_deref",
-        "clone",
-        "ok_or_else",
-        "zip",
-        "to_dtype",
-        "into_iter",
-        "iter",
-        "is_some",
-        "rank",
-        "shape",
-        "dtype",
-        "device",
-    ];
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     body.match_indices('(').find_map(|(at, _)| {
         let before = &body[..at];
         let name = &before[before.rfind(|c| !is_name(c)).map_or(0, |i| i + 1)..];
         let called = before[..before.len() - name.len()].ends_with('.');
-        (called && !name.is_empty() && !plain.contains(&name)).then(|| name.to_string())
+        (called && !name.is_empty() && !OTHERS.contains(&name)).then(|| name.to_string())
     })
 }
 
-/// Rows of the committed file that say something else than a run did, in words. `column`: which of the cells the device fills.
+/// Whose cells of a row a run fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// What Taper calls it, how much passes, and of the gradients.
+    Cpu,
+    Gpu,
+}
+
+impl Column {
+    /// The cells of a row, by their places in it.
+    fn cells(self, n: &Name) -> Vec<(usize, String)> {
+        match self {
+            Column::Cpu => vec![(1, taper_name(n)), (2, cell(n)), (4, gradient(n))],
+            Column::Gpu => vec![(3, cell(n))],
+        }
+    }
+}
+
+/// Rows of the committed file that say something else than a run did, in words.
 ///
 /// # Errors
 /// The file is missing.
-pub fn outdated(report: &Report, column: usize) -> Result<Vec<String>, String> {
+pub fn outdated(report: &Report, column: Column) -> Result<Vec<String>, String> {
     let path = file();
     let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(differing(&text, report, column))
+}
+
+fn differing(text: &str, report: &Report, column: Column) -> Vec<String> {
     let mut tier = None;
-    let mut rows = BTreeMap::new();
+    let mut rows: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for line in text.lines() {
         tier = TIERS.iter().find(|(_, title)| line.strip_prefix("## ") == Some(title)).map(|t| t.0).or(tier);
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        if let (Some(name), Some(cell)) = (cells.get(1).map(|c| c.trim_matches('`')), cells.get(column + 1)) {
-            rows.insert((tier, name.to_string()), cell.to_string());
+        if let Some(row) = line.strip_prefix('|') {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            rows.insert((tier, cells[0].trim_matches('`').to_string()), cells);
         }
     }
     let operators = report.names.values().filter(|n| n.kind == "op");
-    Ok(operators
-        .filter_map(|n| {
-            let (now, then) = (cell(n), rows.get(&(n.tier.as_deref(), n.name.clone())));
-            (then != Some(&now)).then(|| format!("{}: {now}, where it says {}", n.name, then.map_or("nothing", String::as_str)))
-        })
-        .collect())
+    let differs = |n: &Name| {
+        let row = rows.get(&(n.tier.as_deref(), n.name.clone()));
+        let mut cells = column.cells(n).into_iter();
+        let (now, then) = cells.find_map(|(at, now)| {
+            let then = row.and_then(|r| r.get(at)).copied();
+            (then != Some(now.as_str())).then_some((now, then))
+        })?;
+        Some(format!("{}: '{now}', where it says {}", n.name, then.map_or("nothing".into(), |t| format!("'{t}'"))))
+    };
+    operators.filter_map(differs).collect()
 }
-
-/// The cells of each device, for [`outdated`].
-pub const CPU: usize = 2;
-pub const GPU: usize = 3;
 
 #[cfg(test)]
 mod tests {
+    use super::super::outcome::Outcome;
     use super::*;
 
     #[test]
     fn methods_are_found_in_expressions() {
         assert_eq!(first_method("other.matmul(&input)"), Some("matmul".into()));
         assert_eq!(first_method("{ let x = input.clone(); x.sum_keepdim(dim) }"), Some("sum_keepdim".into()));
+        assert_eq!(first_method("{ let dims: Vec<isize> = (0..n).rev().collect(); input.permute(dims) }"), Some("permute".into()));
         assert_eq!(first_method("reverse_sub(input, other, ONE)"), None);
+    }
+
+    #[test]
+    fn a_cell_that_says_something_else_is_found() {
+        let mut report = Report::default();
+        report.add("op/A", "op", Some("A"), "exp", "1", &[], Outcome::Passed);
+        report.note("op", Some("A"), "exp", "exp".into(), Some(true));
+        let table = |row: &str| format!("## {}\n\n| PyTorch | Taper | CPU | GPU | gradient |\n|---|---|---|---|---|\n{row}\n", TIERS[0].1);
+        let found = |row: &str, column| differing(&table(row), &report, column).len();
+        assert_eq!(found("| `exp` | `exp` | 1/1 |  | 1/1 |", Column::Cpu), 0);
+        assert_eq!(found("| `exp` | `exp` | 1/1 | 1/1 | 1/1 |", Column::Gpu), 0);
+        for wrong in ["| `exp` | `log` | 1/1 |  | 1/1 |", "| `exp` | `exp` | 2/2 |  | 1/1 |", "| `exp` | `exp` | 1/1 |  |  |", ""] {
+            assert_eq!(found(wrong, Column::Cpu), 1, "{wrong}");
+        }
+        assert_eq!(found("| `exp` | `exp` | 1/1 |  | 1/1 |", Column::Gpu), 1);
     }
 }

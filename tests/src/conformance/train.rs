@@ -50,6 +50,9 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     }
     let tolerance = Tolerance::of(sample);
     let expected = maker.stored(sample["losses"].as_str().unwrap_or_default())?;
+    if expected.shape != [losses.len()] {
+        return Err(Outcome::failed(format!("{} losses, expected {:?}", losses.len(), expected.shape)));
+    }
     let losses = Stored { bytes: losses.iter().flat_map(|l| l.to_ne_bytes()).collect(), ..expected.clone() };
     compare::stored(&losses, expected, tolerance, "loss")?;
     let state = network.state_dict();

@@ -13,7 +13,7 @@ classes! {
     GELU(approximate) |a| match a.text("approximate", "none")?.as_str() {
         "none" => nn::GELU::new(),
         "tanh" => nn::GELU::tanh(),
-        other => return Err(Outcome::failed(format!("approximate: '{other}'"))),
+        other => return Err(Outcome::by_type(format!("approximate: '{other}'"))),
     };
     LeakyReLU(negative_slope, inplace) |a| nn::LeakyReLU::new(a.float("negative_slope", 0.01)?);
     ELU(alpha, inplace) |a| nn::ELU::new(a.float("alpha", 1.0)?);

@@ -23,8 +23,8 @@ impl Arguments<'_> {
     pub fn one<T>(&self, name: &str, default: Option<T>, read: impl Fn(&Value) -> Option<T>) -> Step<T> {
         match (self.given(name), default) {
             (None, Some(default)) => Ok(default),
-            (None, None) => Err(Outcome::failed(format!("argument {name} is missing"))),
-            (Some(v), _) => read(v).ok_or_else(|| Outcome::failed(format!("argument {name} cannot be {v:?}"))),
+            (None, None) => Err(Outcome::by_type(format!("argument {name} is missing"))),
+            (Some(v), _) => read(v).ok_or_else(|| Outcome::by_type(format!("argument {name} cannot be {v:?}"))),
         }
     }
 
@@ -95,7 +95,7 @@ impl Arguments<'_> {
             "sum" => Reduction::Sum,
             "none" => Reduction::None,
             "batchmean" => Reduction::BatchMean,
-            other => return Err(Outcome::failed(format!("reduction: '{other}'"))),
+            other => return Err(Outcome::by_type(format!("reduction: '{other}'"))),
         })
     }
 

@@ -118,7 +118,7 @@ classes! {
     CTCLoss(blank, reduction, zero_infinity) |a| {
         let options = taper::loss::Ctc { blank: a.int("blank", 0)? as usize, reduction: a.reduction()?, zero_infinity: a.flag("zero_infinity", false)? };
         Built::with(nn::CTCLoss::new(options), |l, i| {
-            let lengths = |position, name| i.get(position, name).ok_or_else(|| Outcome::failed(format!("argument {name} is missing"))).and_then(lengths);
+            let lengths = |position, name| i.get(position, name).ok_or_else(|| Outcome::by_type(format!("argument {name} is missing"))).and_then(lengths);
             let (inputs, targets) = (lengths(2, "input_lengths")?, lengths(3, "target_lengths")?);
             Ok(l.forward(i.needed(0, "log_probs")?, i.needed(1, "targets")?, &inputs, &targets)?.into())
         })
@@ -162,5 +162,5 @@ fn lengths(v: &Value) -> Step<Vec<usize>> {
         Value::List(list) => list.iter().map(usize_of).collect(),
         one => usize_of(one).map(|n| vec![n]),
     };
-    list.ok_or_else(|| Outcome::failed(format!("lengths cannot be {v:?}")))
+    list.ok_or_else(|| Outcome::by_type(format!("lengths cannot be {v:?}")))
 }

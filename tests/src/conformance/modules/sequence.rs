@@ -53,7 +53,7 @@ fn nonlinearity(a: &Arguments<'_>) -> Step<nn::Nonlinearity> {
     match a.text("nonlinearity", "tanh")?.as_str() {
         "tanh" => Ok(nn::Nonlinearity::Tanh),
         "relu" => Ok(nn::Nonlinearity::Relu),
-        other => Err(Outcome::failed(format!("nonlinearity: '{other}'"))),
+        other => Err(Outcome::by_type(format!("nonlinearity: '{other}'"))),
     }
 }
 
@@ -66,6 +66,6 @@ fn state(inputs: &Inputs) -> Step<Option<(&Tensor, &Tensor)>> {
     match inputs.get(1, "hx") {
         None => Ok(None),
         Some(Value::List(list)) if list.len() == 2 => Ok(Some((list[0].tensor()?, list[1].tensor()?))),
-        Some(other) => Err(Outcome::failed(format!("the state cannot be {other:?}"))),
+        Some(other) => Err(Outcome::by_type(format!("the state cannot be {other:?}"))),
     }
 }

@@ -125,7 +125,7 @@ fn conv<const D: usize>(a: &Arguments<'_>) -> Step<nn::ConvBuilder<D>> {
 
 fn conv_transpose<const D: usize>(a: &Arguments<'_>) -> Step<nn::ConvTransposeBuilder<D>> {
     if a.text("padding_mode", "zeros")? != "zeros" {
-        return Err(Outcome::failed("a transposed convolution pads with zeros only"));
+        return Err(Outcome::by_type("a transposed convolution pads with zeros only"));
     }
     let inputs = if a.given("in_channels").is_some() { a.size("in_channels")? } else { 0 };
     let b = nn::ConvTranspose::<D>::builder(inputs, a.size("out_channels")?, a.sizes::<D>("kernel_size", None)?);
@@ -146,7 +146,7 @@ fn transposed<const D: usize>(a: &Arguments<'_>) -> Step<Built> {
         let last = output.len().saturating_sub(D);
         let output: Option<Vec<usize>> = output[last..].iter().map(|&n| usize::try_from(n).ok()).collect();
         let output: Option<[usize; D]> = output.and_then(|o| o.try_into().ok());
-        Ok(layer.forward_to(x, output.ok_or_else(|| Outcome::failed("output_size"))?)?.into())
+        Ok(layer.forward_to(x, output.ok_or_else(|| Outcome::by_type("output_size"))?)?.into())
     }))
 }
 
@@ -207,7 +207,7 @@ fn fractional<const D: usize>(a: &Arguments<'_>) -> Step<Built> {
             let each = std::array::from_fn(|d| ratio.get(d).or(ratio.first()).copied().unwrap_or(f64::NAN));
             nn::FractionalMaxPool::<D>::with_ratio(kernel, each)?
         }
-        _ => return Err(Outcome::failed("needs either output_size or output_ratio")),
+        _ => return Err(Outcome::by_type("needs either output_size or output_ratio")),
     };
     let pool = match a.given("_random_samples") {
         Some(samples) => pool.samples(samples.tensor()?),
@@ -218,7 +218,7 @@ fn fractional<const D: usize>(a: &Arguments<'_>) -> Step<Built> {
 
 /// Output sizes, of which `None` keeps the input's.
 fn kept<const D: usize>(a: &Arguments<'_>) -> Step<[Option<usize>; D]> {
-    let wrong = || Outcome::failed("output_size");
+    let wrong = || Outcome::by_type("output_size");
     let size = |v: &Value| match v {
         Value::None => Ok(None),
         v => usize_of(v).map(Some).ok_or_else(wrong),
@@ -237,7 +237,7 @@ fn amounts(a: &Arguments<'_>, spatial: usize) -> Step<Vec<isize>> {
     match (a.given("padding"), given.len()) {
         (Some(Value::Int(_)), _) => Ok(vec![given[0]; 2 * spatial]),
         (Some(_), n) if n == 2 * spatial => Ok(given),
-        _ => Err(Outcome::failed("argument padding")),
+        _ => Err(Outcome::by_type("argument padding")),
     }
 }
 
@@ -249,7 +249,7 @@ fn interpolation(a: &Arguments<'_>, mode: &str, align: Option<bool>) -> Step<Int
             Interpolation::to_size(mode, &size)
         }
         (None, Some(scale)) => Interpolation::by_scale(mode, &factors(Some(scale))),
-        _ => return Err(Outcome::failed("needs either size or scale_factor")),
+        _ => return Err(Outcome::by_type("needs either size or scale_factor")),
     };
     let given = match a.given("align_corners") {
         Some(Value::Bool(on)) => Some(*on),

@@ -99,7 +99,7 @@ fn config(a: &Arguments<'_>) -> Step<TransformerConfig> {
     let activation = match a.text("activation", "relu")?.as_str() {
         "relu" => Activation::Relu,
         "gelu" => Activation::Gelu,
-        other => return Err(Outcome::failed(format!("activation: '{other}'"))),
+        other => return Err(Outcome::by_type(format!("activation: '{other}'"))),
     };
     let c = TransformerConfig::new(size("d_model", 512)?, size("nhead", 8)?).dim_feedforward(size("dim_feedforward", 2048)?);
     let c = c.dropout(a.float("dropout", 0.1)?).activation(activation).layer_norm_eps(a.float("layer_norm_eps", 1e-5)?);
@@ -108,9 +108,9 @@ fn config(a: &Arguments<'_>) -> Step<TransformerConfig> {
 
 /// The arguments of a layer that is an argument itself.
 fn nested<'a>(a: &Arguments<'a>, name: &str) -> Step<Arguments<'a>> {
-    let Some(Value::List(parts)) = a.given(name) else { return Err(Outcome::failed(format!("argument {name} is missing"))) };
+    let Some(Value::List(parts)) = a.given(name) else { return Err(Outcome::by_type(format!("argument {name} is missing"))) };
     let [_, Value::List(args), Value::List(kwargs)] = &parts[..] else {
-        return Err(Outcome::failed(format!("{name} cannot be {parts:?}")));
+        return Err(Outcome::by_type(format!("{name} cannot be {parts:?}")));
     };
     let mut given: std::collections::HashMap<String, Value> = LAYER.iter().map(|p| p.to_string()).zip(args.iter().cloned()).collect();
     for pair in kwargs {
@@ -136,7 +136,7 @@ fn norm(a: &Arguments<'_>) -> Step<Option<nn::LayerNorm>> {
     let sizes = match shape {
         Some(Value::Int(n)) => vec![n as usize],
         Some(Value::List(list)) => list.iter().filter_map(super::arguments::usize_of).collect(),
-        other => return Err(Outcome::failed(format!("norm cannot be {other:?}"))),
+        other => return Err(Outcome::by_type(format!("norm cannot be {other:?}"))),
     };
     Ok(Some(nn::LayerNorm::new(sizes, a.options()?)?))
 }
