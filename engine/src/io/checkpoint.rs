@@ -1,7 +1,7 @@
 //! Checkpoints: everything a run needs to continue, as bytes.
 //!
 //! One safetensors file. Tensors are named `model.NAME` and `optimizer.INDEX.STATE`; all else is JSON in its metadata,
-//! with a format version and a checksum of the tensors.
+//! with a format version. Beside it stands a checksum of both.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ use crate::optim::{GroupState, OptimizerState};
 use crate::tensor::{rng_state, set_rng_state};
 
 const FORMAT: &str = "checkpoint";
+/// The metadata's keys.
+const STATE: &str = "taper";
+const CHECKSUM: &str = "taper_checksum";
 
 /// The version this library writes. It reads this one and all before.
 pub const VERSION: u64 = 1;
@@ -121,34 +124,36 @@ impl Checkpoint {
             .map(|o| o.param_groups.iter().map(|g| json!({ "params": g.params, "options": g.options })).collect::<Vec<Value>>());
         // Text: JSON's numbers would not hold 64 bits everywhere.
         let rng = self.rng.map(|(seed, position)| [seed.to_string(), position.to_string()]);
-        let checksum = format!("{:016x}", checksum(&tensors)?);
         let state = json!({
             "version": VERSION, "step": self.step, "param_groups": groups, "scheduler": self.scheduler, "scaler": self.scaler,
-            "rng": rng, "extra": self.extra, "checksum": checksum,
+            "rng": rng, "extra": self.extra,
         });
-        safetensors::serialize(&tensors, &BTreeMap::from([("taper".to_string(), state.to_string())]))
+        let state = state.to_string();
+        let sum = checksum(&tensors, &state)?;
+        safetensors::serialize(&tensors, &BTreeMap::from([(STATE.to_string(), state), (CHECKSUM.to_string(), sum)]))
     }
 
     /// Reads a checkpoint; the tensors are put on `device`.
     ///
     /// # Errors
-    /// Bytes of another format; a version this library does not know; tensors that are not those that were written.
+    /// Bytes of another format; a version this library does not know; anything that is not as it was written.
     pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Checkpoint> {
         let wrong = |why: String| Error::format(FORMAT, why);
         let metadata = safetensors::metadata(bytes)?;
-        let state = metadata.get("taper").ok_or_else(|| wrong("the file has tensors, but nothing about a run".into()))?;
-        let state: Value = serde_json::from_str(state).map_err(|e| wrong(e.to_string()))?;
+        let text = metadata.get(STATE).ok_or_else(|| wrong("the file has tensors, but nothing about a run".into()))?;
+        let state: Value = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
         match state["version"].as_u64() {
             Some(v) if (1..=VERSION).contains(&v) => {}
             other => return Err(wrong(format!("version {other:?} is not among the known ones, 1 to {VERSION}"))),
         }
         // On the CPU first, as every element type exists there; counters stay.
         let tensors = safetensors::deserialize(bytes, &Device::cpu())?;
-        let sum = format!("{:016x}", checksum(&tensors)?);
-        if state["checksum"].as_str() != Some(&sum) {
-            return Err(wrong(format!("the tensors' checksum is {sum}, it was {}", state["checksum"])));
+        let (sum, was) = (checksum(&tensors, text)?, metadata.get(CHECKSUM));
+        if was != Some(&sum) {
+            return Err(wrong(format!("the checksum is {sum}, it was {}", was.map_or("not written", String::as_str))));
         }
-        let mut out = Checkpoint { step: state["step"].as_u64().unwrap_or(0), ..Checkpoint::default() };
+        let step = state["step"].as_u64().ok_or_else(|| wrong("there is no step".into()))?;
+        let mut out = Checkpoint { step, ..Checkpoint::default() };
         let mut states: BTreeMap<usize, BTreeMap<String, crate::Tensor>> = BTreeMap::new();
         for (name, tensor) in tensors {
             if let Some(name) = name.strip_prefix("model.") {
@@ -170,18 +175,22 @@ impl Checkpoint {
             let param_groups =
                 groups.iter().map(group).collect::<Option<_>>().ok_or_else(|| wrong("the parameter groups are malformed".into()))?;
             out.optimizer = Some(OptimizerState { state: states, param_groups });
+        } else if !states.is_empty() {
+            return Err(wrong("there are an optimizer's tensors, but no parameter groups".into()));
         }
         let some = |v: &Value| (!v.is_null()).then(|| v.clone());
         (out.scheduler, out.scaler) = (some(&state["scheduler"]), some(&state["scaler"]));
-        let word = |i: usize| state["rng"][i].as_str().and_then(|s| s.parse::<u64>().ok());
-        out.rng = word(0).zip(word(1));
+        if let Some(rng) = some(&state["rng"]) {
+            let word = |i: usize| rng[i].as_str().and_then(|s| s.parse::<u64>().ok());
+            out.rng = Some(word(0).zip(word(1)).ok_or_else(|| wrong(format!("{rng} is no state of the random generator")))?);
+        }
         out.extra = state["extra"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
         Ok(out)
     }
 }
 
-/// FNV-1a over names and contents: finds damage, not intent.
-fn checksum(tensors: &StateDict) -> Result<u64> {
+/// FNV-1a over names, contents and the rest: finds damage, not intent.
+fn checksum(tensors: &StateDict, state: &str) -> Result<String> {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut take = |bytes: &[u8]| {
         for b in bytes {
@@ -192,7 +201,8 @@ fn checksum(tensors: &StateDict) -> Result<u64> {
         take(name.as_bytes());
         take(&tensor.to_bytes()?);
     }
-    Ok(hash)
+    take(state.as_bytes());
+    Ok(format!("{hash:016x}"))
 }
 
 #[cfg(test)]
@@ -209,9 +219,28 @@ mod tests {
         let mut damaged = bytes.clone();
         *damaged.last_mut().unwrap() ^= 1;
         assert!(text(Checkpoint::from_bytes(&damaged, &device)).contains("checksum"));
-        let later = json!({ "version": VERSION + 1 }).to_string();
-        let later = safetensors::serialize(&model, &BTreeMap::from([("taper".to_string(), later)]))?;
-        assert!(text(Checkpoint::from_bytes(&later, &device)).contains("version"));
+        // A digit of what is no tensor.
+        let mut damaged = Checkpoint::new(model.clone()).step(123_456).to_bytes()?;
+        let at = damaged.windows(6).position(|w| w == b"123456").unwrap();
+        damaged[at] = b'7';
+        assert!(text(Checkpoint::from_bytes(&damaged, &device)).contains("checksum"));
+        // Whole, but not what was promised.
+        let with = |state: Value, tensors: &StateDict| {
+            let state = state.to_string();
+            let sum = checksum(tensors, &state)?;
+            safetensors::serialize(tensors, &BTreeMap::from([(STATE.to_string(), state), (CHECKSUM.to_string(), sum)]))
+        };
+        let named = |name: &str| StateDict::from([(name.to_string(), model["w"].clone())]);
+        for (state, tensors, what) in [
+            (json!({ "version": VERSION + 1 }), named("model.w"), "version"),
+            (json!({ "version": VERSION }), named("model.w"), "step"),
+            (json!({ "version": VERSION, "step": 1, "rng": ["1", "x"] }), named("model.w"), "random"),
+            (json!({ "version": VERSION, "step": 1 }), named("optimizer.0.exp_avg"), "groups"),
+            (json!({ "version": VERSION, "step": 1 }), named("w"), "neither"),
+        ] {
+            let why = text(Checkpoint::from_bytes(&with(state, &tensors)?, &device));
+            assert!(why.contains(what), "{what}: {why}");
+        }
         assert!(text(Checkpoint::from_bytes(&safetensors::serialize(&model, &BTreeMap::new())?, &device)).contains("nothing about a run"));
         assert!(Checkpoint::from_bytes(&bytes[..bytes.len() / 2], &device).is_err());
         assert!(Checkpoint::from_bytes(&bytes, &device)?.optimizer_state().is_err());
