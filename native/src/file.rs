@@ -5,11 +5,23 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use taper::io::checkpoint::Checkpoint;
+use taper::io::safetensors;
 use taper::nn::StateDict;
-use taper::{Device, Error, Result, io::safetensors};
+use taper::{Device, Error, Result};
 
 /// Writes tensors in the safetensors format. The file appears whole or not at all: it is written beside its place
 /// and then renamed.
+///
+/// ```
+/// # use taper::prelude::*; fn main() -> Result<()> {
+/// # let path = std::env::temp_dir().join(format!("taper-doc-{}.safetensors", std::process::id()));
+/// let device = Device::cpu();
+/// let model = taper::nn::Linear::new(4, 2, &device)?;
+/// taper_native::save_safetensors(&path, &model.state_dict())?;
+/// model.load_state_dict(&taper_native::load_safetensors(&path, &device)?, true)?;
+/// # std::fs::remove_file(path).ok(); Ok(()) }
+/// ```
 ///
 /// # Errors
 /// The operating system refuses; a tensor whose computation failed.
@@ -27,6 +39,35 @@ pub fn load_safetensors(path: impl AsRef<Path>, device: &Device) -> Result<State
     let path = path.as_ref();
     let bytes = fs::read(path).map_err(|e| refused(path, &e))?;
     safetensors::deserialize(&bytes, device)
+}
+
+/// Writes a checkpoint, whole or not at all as [`save_safetensors`] does: a run that is stopped while it writes keeps
+/// the one before.
+///
+/// ```
+/// # use taper::io::checkpoint::Checkpoint; use taper::prelude::*; fn main() -> Result<()> {
+/// # let path = std::env::temp_dir().join(format!("taper-doc-{}.checkpoint", std::process::id()));
+/// let device = Device::cpu();
+/// let model = taper::nn::Linear::new(4, 2, &device)?;
+/// taper_native::save_checkpoint(&path, &Checkpoint::new(model.state_dict()).step(7))?;
+/// assert_eq!(taper_native::load_checkpoint(&path, &device)?.step, 7);
+/// # std::fs::remove_file(path).ok(); Ok(()) }
+/// ```
+///
+/// # Errors
+/// The operating system refuses; a tensor whose computation failed.
+pub fn save_checkpoint(path: impl AsRef<Path>, checkpoint: &Checkpoint) -> Result<()> {
+    let path = path.as_ref();
+    write_atomically(path, &checkpoint.to_bytes()?).map_err(|e| refused(path, &e))
+}
+
+/// Reads a checkpoint; its tensors are put on `device`.
+///
+/// # Errors
+/// The file cannot be read, or is not as it was written.
+pub fn load_checkpoint(path: impl AsRef<Path>, device: &Device) -> Result<Checkpoint> {
+    let path = path.as_ref();
+    Checkpoint::from_bytes(&fs::read(path).map_err(|e| refused(path, &e))?, device)
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -67,6 +108,20 @@ mod tests {
             assert_eq!(back["x"].to_vec::<f32>().unwrap(), [value as f32; 3]);
         }
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_and_half_of_one_does_not() {
+        let (dir, device) = (folder("checkpoint"), Device::cpu());
+        let path = dir.join("run.checkpoint");
+        let state = StateDict::from([("x".to_string(), Tensor::ones([3], &device).unwrap())]);
+        save_checkpoint(&path, &Checkpoint::new(state).step(7)).unwrap();
+        let back = load_checkpoint(&path, &device).unwrap();
+        assert_eq!((back.step, back.model["x"].to_vec::<f32>().unwrap()), (7, vec![1.0; 3]));
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
+        assert!(load_checkpoint(&path, &device).is_err());
         fs::remove_dir_all(dir).unwrap();
     }
 

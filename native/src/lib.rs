@@ -3,5 +3,5 @@
 mod file;
 mod loader;
 
-pub use file::{load_safetensors, save_safetensors};
+pub use file::{load_checkpoint, load_safetensors, save_checkpoint, save_safetensors};
 pub use loader::{Loader, Prefetched};
