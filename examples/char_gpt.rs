@@ -10,7 +10,7 @@ use taper::loss::cross_entropy;
 use taper::nn::{Dropout, Embedding, LayerNorm, Linear, Module, MultiheadAttention};
 use taper::optim::{AdamW, Optimizer};
 use taper::prelude::*;
-use taper_examples::common::{CommonArgs, Curve, StepLog, bar, fail, learning_curve, parse, positive, run, show};
+use taper_examples::common::{CommonArgs, Curve, OutputArgs, StepLog, amount, bar, learning_curve, parse, positive, run, show};
 use taper_native::save_safetensors;
 
 /// Train a character-level language model, and let it write.
@@ -19,6 +19,8 @@ use taper_native::save_safetensors;
 struct Options {
     #[command(flatten)]
     common: CommonArgs,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Training steps
     #[arg(long, default_value_t = 600, value_parser = positive)]
     steps: usize,
@@ -44,7 +46,7 @@ struct Options {
     #[arg(long, default_value_t = 400)]
     length: usize,
     /// Boldness: 0 always takes the likeliest character
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = 0.8, value_parser = amount::<f64>)]
     temperature: f64,
 }
 
@@ -210,8 +212,8 @@ fn choose(logits: &[f32], temperature: f64, random: &mut Random) -> usize {
 
 fn train(options: &Options) -> Result<()> {
     let start = Instant::now();
-    let CommonArgs { device, seed, log_steps, out } = &options.common;
-    std::fs::create_dir_all(out).map_err(fail(out))?;
+    let CommonArgs { device, seed, log_steps } = &options.common;
+    let out = options.output.folder()?;
     taper::manual_seed(*seed);
     let mut random = Random(*seed);
 

@@ -11,7 +11,7 @@ use taper::loss::cross_entropy;
 use taper::nn::{BatchNorm2d, Conv2d, Dropout, Linear, Module};
 use taper::optim::{Adam, Optimizer};
 use taper::prelude::*;
-use taper_examples::common::{CommonArgs, Curve, StepLog, bar, fail, learning_curve, parse, positive, run, show};
+use taper_examples::common::{CommonArgs, Curve, OutputArgs, StepLog, bar, fail, learning_curve, parse, positive, run, show};
 use taper_examples::digits::{CLASSES, Digits, SIDE};
 use taper_native::{Loader, load_safetensors, save_safetensors};
 
@@ -21,6 +21,8 @@ use taper_native::{Loader, load_safetensors, save_safetensors};
 struct Options {
     #[command(flatten)]
     common: CommonArgs,
+    #[command(flatten)]
+    output: OutputArgs,
     /// How often every image is seen
     #[arg(long, default_value_t = 20, value_parser = positive)]
     epochs: usize,
@@ -98,8 +100,8 @@ fn test(net: &Net, [x, y]: &[Tensor; 2]) -> Result<Test> {
 
 fn train(options: &Options) -> Result<()> {
     let start = Instant::now();
-    let CommonArgs { device, seed, log_steps, out } = &options.common;
-    std::fs::create_dir_all(out).map_err(fail(out))?;
+    let CommonArgs { device, seed, log_steps } = &options.common;
+    let out = options.output.folder()?;
     taper::manual_seed(*seed);
 
     let digits = Digits::load().map_err(fail("digits.csv.gz"))?;

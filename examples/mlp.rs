@@ -66,7 +66,7 @@ fn part(images: &[f32], labels: &[i64], rows: &[usize], device: &Device) -> Resu
 
 fn train(options: &Options) -> Result<()> {
     let start = Instant::now();
-    let CommonArgs { device, seed, log_steps, .. } = &options.common;
+    let CommonArgs { device, seed, log_steps } = &options.common;
     taper::manual_seed(*seed);
 
     let digits = Digits::load().map_err(fail("digits.csv.gz"))?;

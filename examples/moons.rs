@@ -13,7 +13,7 @@ use taper::loss::cross_entropy;
 use taper::nn::{Linear, Module, Sequential, Tanh};
 use taper::optim::{Adam, Optimizer};
 use taper::prelude::*;
-use taper_examples::common::{CommonArgs, StepLog, bar, fail, parse, positive, run};
+use taper_examples::common::{CommonArgs, OutputArgs, StepLog, amount, bar, parse, positive, run};
 
 /// Learn to tell two half moons apart.
 #[derive(Parser, Debug)]
@@ -21,6 +21,8 @@ use taper_examples::common::{CommonArgs, StepLog, bar, fail, parse, positive, ru
 struct Options {
     #[command(flatten)]
     common: CommonArgs,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Training steps, each over all points
     #[arg(long, default_value_t = 500, value_parser = positive)]
     steps: usize,
@@ -28,7 +30,7 @@ struct Options {
     #[arg(long, default_value_t = 400, value_parser = positive)]
     points: usize,
     /// How far points stray from their half circle
-    #[arg(long, default_value_t = 0.15)]
+    #[arg(long, default_value_t = 0.15, value_parser = amount::<f32>)]
     noise: f32,
 }
 
@@ -51,8 +53,8 @@ const GRID: usize = 96;
 
 fn train(options: &Options) -> Result<()> {
     let start = Instant::now();
-    let CommonArgs { device, seed, log_steps, out } = &options.common;
-    std::fs::create_dir_all(out).map_err(fail(out))?;
+    let CommonArgs { device, seed, log_steps } = &options.common;
+    let out = options.output.folder()?;
     taper::manual_seed(*seed);
 
     let n = options.points;

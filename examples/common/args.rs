@@ -1,7 +1,9 @@
 //! Command lines: a wrong one is one clear line and exit code 2.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
@@ -19,9 +21,22 @@ pub struct CommonArgs {
     /// Write one JSON object per training step to this file
     #[arg(long, value_name = "FILE")]
     pub log_steps: Option<PathBuf>,
+}
+
+/// The option of examples that write files beside the step log.
+#[derive(Args, Debug, Clone)]
+pub struct OutputArgs {
     /// Where to write files
     #[arg(long, value_name = "DIR", default_value = ".")]
-    pub out: PathBuf,
+    out: PathBuf,
+}
+
+impl OutputArgs {
+    /// The folder, which is there from now on.
+    pub fn folder(&self) -> taper::Result<&Path> {
+        std::fs::create_dir_all(&self.out).map_err(fail(&self.out))?;
+        Ok(&self.out)
+    }
 }
 
 /// The command line, or the end of the program: help on standard output, or the error in one line and exit code 2.
@@ -61,6 +76,29 @@ pub fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of at least zero.
+pub fn amount<T: FromStr<Err: Display> + PartialOrd + Default + Into<f64> + Copy>(text: &str) -> Result<T, String> {
+    match text.parse::<T>() {
+        Ok(n) if n >= T::default() && n.into().is_finite() => Ok(n),
+        Ok(_) => Err("must be a number of at least 0".into()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
 fn device(text: &str) -> Result<Device, String> {
     text.parse().map_err(|e: taper::Error| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_numbers_from_zero() {
+        assert_eq!((amount::<f32>("0"), amount::<f64>("0.15")), (Ok(0.0), Ok(0.15)));
+        for wrong in ["-1", "nan", "inf", "much", ""] {
+            assert!(amount::<f64>(wrong).is_err(), "{wrong}");
+        }
+        assert!(positive("0").is_err() && positive("-3").is_err() && positive("2") == Ok(2));
+    }
 }

@@ -5,7 +5,7 @@ mod chart;
 mod progress;
 mod step_log;
 
-pub use args::{CommonArgs, fail, parse, positive, run};
+pub use args::{CommonArgs, OutputArgs, amount, fail, parse, positive, run};
 pub use chart::{Curve, learning_curve};
 pub use progress::{bar, show};
 pub use step_log::StepLog;
