@@ -97,6 +97,15 @@ class Block(nn.Module):
         return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh")), (k, v)
 
 
+class Lstm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(256, 256, 2, batch_first=True), nn.Linear(256, 10)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
 class Gpt(nn.Module):
     def __init__(self):
         super().__init__()
@@ -180,6 +189,9 @@ def make(name):
         "scatter_add_1M_into_100k": lambda: (lambda x, i, s: lambda: x.scatter_add(0, i, s))(
             rand(100_000), torch.randint(100_000, (1 << 20,)), rand(1 << 20)
         ),
+        "sort_1M": lambda: (lambda x: lambda: x.sort())(rand(1 << 20)),
+        "topk_50_of_50k": lambda: (lambda x: lambda: x.topk(50))(rand(50_000)),
+        "cumsum_1M": lambda: (lambda x: lambda: x.cumsum(0))(rand(1 << 20)),
         "train_mlp_b128": lambda: train(
             nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)),
             rand(128, 784),
@@ -188,6 +200,7 @@ def make(name):
         "train_lenet_b128": lambda: train(LeNet(), rand(128, 1, 28, 28), torch.randint(10, (128,))),
         "train_resnet18_8x64x64": lambda: train(ResNet18(), rand(8, 3, 64, 64), torch.randint(10, (8,))),
         "train_gpt_d256_l4_s128_b8": lambda: train(Gpt(), text(), torch.randint(256, (1024,))),
+        "train_lstm_2x256_s64_b32": lambda: train(Lstm(), rand(32, 64, 256), torch.randint(10, (32,))),
         "fwd_gpt_d256_l4_s128_b8": forward,
         "decode_gpt_64_tokens": decode,
     }.get(name)

@@ -4,6 +4,7 @@ mod attention;
 mod index;
 mod models;
 mod operators;
+mod order;
 mod small;
 mod training;
 
@@ -17,6 +18,7 @@ pub fn all() -> Vec<Workload> {
     all.extend(attention::all());
     all.extend(small::all());
     all.extend(index::all());
+    all.extend(order::all());
     all.extend(training::all());
     all
 }

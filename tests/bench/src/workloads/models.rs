@@ -1,6 +1,6 @@
 //! The networks that are trained.
 
-use taper::nn::{BatchNorm2d, Conv2d, Embedding, LayerNorm, Linear, Module};
+use taper::nn::{BatchNorm2d, Conv2d, Embedding, LSTM, LayerNorm, Linear, Module};
 use taper::{DType, Device, Result, Tensor};
 
 /// Fully connected, 784-512-512-10.
@@ -109,6 +109,23 @@ impl ResNet18 {
         let x = self.stem.forward(x)?.relu()?.max_pool2d(3, 2, 1, 1, false)?;
         let x = self.blocks.iter().try_fold(x, |x, block| block.forward(&x))?;
         self.head.forward(&x.mean([2, 3])?)
+    }
+}
+
+/// Two layers of 256 that read a sequence, and a class from where they end.
+#[derive(Module)]
+pub struct Lstm {
+    lstm: LSTM,
+    head: Linear,
+}
+
+impl Lstm {
+    pub fn new(d: &Device) -> Result<Lstm> {
+        Ok(Lstm { lstm: LSTM::builder(256, 256).num_layers(2).batch_first(true).build(d)?, head: Linear::new(256, 10, d)? })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.head.forward(&self.lstm.forward(x, None)?.0.select(1, -1)?)
     }
 }
 

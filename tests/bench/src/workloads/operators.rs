@@ -4,13 +4,14 @@ use taper::{Device, Result, Tensor};
 
 use crate::case::{Case, Workload, input};
 
-const MIB_F32: f64 = 4.0;
+/// Bytes of a number.
+const F32: f64 = 4.0;
 
 pub fn all() -> Vec<Workload> {
-    let square = |n: usize| (2.0 * (n as f64).powi(3), 3.0 * (n * n) as f64 * MIB_F32);
+    let square = |n: usize| (2.0 * (n as f64).powi(3), 3.0 * (n * n) as f64 * F32);
     let row = |name, make: fn(&Device) -> Result<Case>, passes: f64| {
         let n = (4096 * 1024) as f64;
-        Workload { name, flop: 8.0 * n, bytes: passes * n * MIB_F32, make }
+        Workload { name, flop: 8.0 * n, bytes: passes * n * F32, make }
     };
     let sum = |name, make: fn(&Device) -> Result<Case>| Workload { name, flop: 16.8e6, bytes: 67.1e6, make };
     let conv = |name, make: fn(&Device) -> Result<Case>, s: Conv| Workload { name, flop: s.flop(), bytes: s.bytes(), make };
@@ -23,16 +24,16 @@ pub fn all() -> Vec<Workload> {
         Workload {
             name: "bmm_8x12x128x64x128",
             flop: 2.0 * 96.0 * 128.0 * 64.0 * 128.0,
-            bytes: 96.0 * (2.0 * 8192.0 + 16384.0) * MIB_F32,
+            bytes: 96.0 * (2.0 * 8192.0 + 16384.0) * F32,
             make: bmm,
         },
-        Workload { name: "gemv_2048", flop: 2.0 * 2048.0 * 2048.0, bytes: 2048.0 * 2050.0 * MIB_F32, make: gemv },
+        Workload { name: "gemv_2048", flop: 2.0 * 2048.0 * 2048.0, bytes: 2048.0 * 2050.0 * F32, make: gemv },
         row("softmax_4096x1024", softmax, 2.0),
         row("layernorm_4096x1024", layer_norm, 2.0),
         sum("sum_lastdim_4096x4096", |d| sums(1, d)),
         sum("sum_dim0_4096x4096", |d| sums(0, d)),
         sum("sum_all_4096x4096", |d| sums(2, d)),
-        Workload { name: "fma_16M", flop: 2.0 * 16.8e6, bytes: 4.0 * 16.8e6 * MIB_F32, make: fma },
+        Workload { name: "fma_16M", flop: 2.0 * 16.8e6, bytes: 4.0 * 16.8e6 * F32, make: fma },
         conv("conv3x3_8x64x56x56", |d| convolution(CONV3, d), CONV3),
         conv("conv7x7s2_1x3x224x224", |d| convolution(CONV7, d), CONV7),
         conv("depthwise3x3_8x128x56x56", |d| convolution(DEPTHWISE, d), DEPTHWISE),
@@ -133,7 +134,7 @@ impl Conv {
     }
     fn bytes(self) -> f64 {
         let (x, y) = (self.channels * self.side * self.side, self.outputs * self.out() * self.out());
-        (self.images * (x + y) + self.outputs * self.taps()) as f64 * MIB_F32
+        (self.images * (x + y) + self.outputs * self.taps()) as f64 * F32
     }
 }
 

@@ -8,7 +8,7 @@ use taper::nn::Module;
 use taper::optim::{Adam, Optimizer};
 use taper::{DType, Device, Result, Tensor, no_grad, with_eager};
 
-use super::models::{Gpt, LeNet, Mlp, ResNet18, VOCABULARY};
+use super::models::{Gpt, LeNet, Lstm, Mlp, ResNet18, VOCABULARY};
 use crate::case::{Case, Checked, Workload, indices, largest, noise};
 
 pub fn all() -> Vec<Workload> {
@@ -18,6 +18,8 @@ pub fn all() -> Vec<Workload> {
         Workload { name: "train_lenet_b128", flop: 6.0 * 128.0 * 417e3, bytes: 28.0 * 62e3, make: |d| training(Kind::LeNet, d) },
         Workload { name: "train_resnet18_8x64x64", flop: 6.0 * 8.0 * 149e6, bytes: 28.0 * 11.2e6, make: |d| training(Kind::ResNet, d) },
         Workload { name: "train_gpt_d256_l4_s128_b8", flop: 20.8e9, bytes: 28.0 * 3.3e6, make: |d| training(Kind::Gpt, d) },
+        // Two layers of 8 products of 256x256 for each of 32x64 places.
+        Workload { name: "train_lstm_2x256_s64_b32", flop: 6.0 * 2048.0 * 1051e3, bytes: 28.0 * 1055e3, make: |d| training(Kind::Lstm, d) },
         Workload { name: "fwd_gpt_d256_l4_s128_b8", flop: 6.9e9, bytes: 4.0 * 3.3e6, make: forward },
         // Each token reads all weights.
         Workload { name: "decode_gpt_64_tokens", flop: 64.0 * 6.4e6, bytes: 64.0 * 4.0 * 3.2e6, make: decode },
@@ -30,6 +32,7 @@ pub enum Kind {
     LeNet,
     ResNet,
     Gpt,
+    Lstm,
 }
 
 /// A network, its data and its optimizer.
@@ -45,6 +48,7 @@ enum Network {
     LeNet(LeNet),
     ResNet(ResNet18),
     Gpt(Gpt),
+    Lstm(Lstm),
 }
 
 impl Network {
@@ -56,6 +60,7 @@ impl Network {
             Kind::LeNet => Network::LeNet(LeNet::new(cpu)?),
             Kind::ResNet => Network::ResNet(ResNet18::new(cpu)?),
             Kind::Gpt => Network::Gpt(Gpt::new(cpu)?),
+            Kind::Lstm => Network::Lstm(Lstm::new(cpu)?),
         })
     }
 
@@ -70,6 +75,7 @@ impl Network {
             Network::LeNet(m) => change(m, device, dtype),
             Network::ResNet(m) => change(m, device, dtype),
             Network::Gpt(m) => change(m, device, dtype),
+            Network::Lstm(m) => change(m, device, dtype),
         }
     }
 
@@ -79,6 +85,7 @@ impl Network {
             Network::LeNet(m) => m.forward(x)?,
             Network::ResNet(m) => m.forward(x)?,
             Network::Gpt(m) => m.forward(x)?.flatten(0, 1)?,
+            Network::Lstm(m) => m.forward(x)?,
         };
         cross_entropy(&logits, y)
     }
@@ -95,10 +102,12 @@ impl Trainer {
             Kind::LeNet => images(&[128, 1, 28, 28])?,
             Kind::ResNet => images(&[8, 3, 64, 64])?,
             Kind::Gpt => Tensor::from_vec(indices(1024, VOCABULARY, 5), [8, 128], device)?,
+            Kind::Lstm => images(&[32, 64, 256])?,
         };
         let (rows, classes) = match kind {
             Kind::Mlp | Kind::LeNet => (128, 10),
             Kind::ResNet => (8, 10),
+            Kind::Lstm => (32, 10),
             Kind::Gpt => (1024, VOCABULARY),
         };
         let y = Tensor::from_vec(indices(rows, classes, 6), [rows], device)?;

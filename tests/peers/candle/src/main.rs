@@ -75,6 +75,10 @@ fn make(name: &str) -> Result<Option<Run>> {
             let (x, index, src) = (random(&[100_000])?, indices(1 << 20, 100_000)?, random(&[1 << 20])?);
             run(move || x.scatter_add(&index, &src, 0))
         }
+        "sort_1M" => {
+            let x = random(&[1 << 20])?;
+            run(move || x.sort_last_dim(true))
+        }
         "train_mlp_b128" => models::train(models::Kind::Mlp).map(Some),
         "train_lenet_b128" => models::train(models::Kind::LeNet).map(Some),
         "train_gpt_d256_l4_s128_b8" => models::train(models::Kind::Gpt).map(Some),
