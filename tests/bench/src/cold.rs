@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use taper::{Device, Error, Result, Tensor};
+use taper::{Device, Error, Tensor};
 
 use crate::timer::Samples;
 use crate::workloads::{Gpt, Trainer};
@@ -13,7 +13,7 @@ use crate::workloads::{Gpt, Trainer};
 pub const STARTS: &[(&str, &str)] = &[("first-result", "cold_first_result"), ("first-steps", "cold_lenet_first_step")];
 
 /// The child's side.
-pub fn child(what: &str, device: &Device) -> Result<()> {
+pub fn child(what: &str, device: &Device) -> taper::Result<()> {
     match what {
         "first-result" => {
             let x = Tensor::ones([256, 256], device)?;
@@ -49,17 +49,19 @@ pub struct Start {
 }
 
 /// Starts this program anew, without the driver's shader cache.
-pub fn start(what: &str, device: &str) -> std::io::Result<Start> {
+fn start(what: &str, device: &str) -> Result<Start, String> {
+    let failed = |e: std::io::Error| format!("{what}: {e}");
     let begin = Instant::now();
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut child = Command::new(std::env::current_exe().map_err(failed)?)
         .args(["--device", device, "--child", what])
         .env("MESA_SHADER_CACHE_DISABLE", "true")
         .stdout(Stdio::piped())
-        .spawn()?;
+        .spawn()
+        .map_err(failed)?;
     let mut start = Start::default();
     if let Some(out) = child.stdout.take() {
         for line in BufReader::new(out).lines() {
-            let line = line?;
+            let line = line.map_err(failed)?;
             match line.split_once(' ') {
                 Some(("done", _)) => start.done.push(begin.elapsed().as_secs_f64()),
                 Some(("rss", kib)) => start.rss = kib.parse::<u64>().unwrap_or(0) << 10,
@@ -67,18 +69,21 @@ pub fn start(what: &str, device: &str) -> std::io::Result<Start> {
             }
         }
     }
-    child.wait()?;
-    Ok(start)
+    let ended = child.wait().map_err(failed)?;
+    if ended.success() { Ok(start) } else { Err(format!("{what}: the process ended with {ended}")) }
 }
 
 /// Seconds to the first and to the last `done` of some starts, and the peak of memory.
-pub fn measure(what: &str, device: &str, times: usize) -> (Samples, Samples, u64) {
+///
+/// # Errors
+/// A process that ends badly.
+pub fn measure(what: &str, device: &str, times: usize) -> Result<(Samples, Samples, u64), String> {
     let (mut first, mut last, mut rss) = (Samples::default(), Samples::default(), 0);
     for _ in 0..times {
-        let Ok(one) = start(what, device) else { continue };
+        let one = start(what, device)?;
         first.0.extend(one.done.first());
         last.0.extend(one.done.last());
         rss = rss.max(one.rss);
     }
-    (first, last, rss)
+    Ok((first, last, rss))
 }

@@ -17,7 +17,6 @@ use regex::Regex;
 use taper::Device;
 
 use crate::limits::Limits;
-use crate::peer::{Peer, PeerCommand};
 use crate::report::{Report, Row};
 use crate::timer::{Runner, Samples, processor_time};
 
@@ -34,14 +33,17 @@ struct Options {
     /// Seconds to measure each workload
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// A library to alternate with, as NAME=COMMAND
+    /// Build the libraries of tests/peers, and take turns with them
     #[arg(long)]
-    peer: Vec<PeerCommand>,
+    peers: bool,
+    /// A Python that has torch, to take turns with PyTorch too
+    #[arg(long)]
+    python: Option<PathBuf>,
     /// Write all figures there
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Replace this device's table in that Markdown file
-    #[arg(long)]
+    /// Replace this device's table in that Markdown file; of all workloads, as what is not measured would be lost
+    #[arg(long, conflicts_with = "only")]
     markdown: Option<PathBuf>,
     /// Time even what gives wrong results
     #[arg(long)]
@@ -58,6 +60,8 @@ struct Options {
 const ROUNDS: u32 = 3;
 /// Processes started for each kind of cold start.
 const STARTS: usize = 5;
+/// What is measured of memory alone.
+const MEMORY: &str = "memory_gpt_step";
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -78,11 +82,20 @@ fn run(options: &Options) -> Result<bool, String> {
         return cold::child(what, &device).map(|()| true).map_err(|e| e.to_string());
     }
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| only.is_match(name));
+    let names = workloads::all().into_iter().map(|w| w.name).chain(cold::STARTS.iter().map(|(_, name)| *name)).chain([MEMORY]);
+    let names: Vec<&str> = names.filter(|name| wanted(name)).collect();
+    if names.is_empty() {
+        return Err("no workload has such a name; --list names them".into());
+    }
     if options.list {
-        workloads::all().iter().filter(|w| wanted(w.name)).for_each(|w| println!("{}", w.name));
+        names.iter().for_each(|name| println!("{name}"));
         return Ok(true);
     }
-    let mut peers = options.peer.iter().map(Peer::start).collect::<Result<Vec<_>, _>>()?;
+    if let Some(file) = &options.markdown {
+        report::place(&std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?, &options.device)
+            .map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    let mut peers = peer::start(options.peers, options.python.as_deref())?;
     let limits = Limits::measure();
     let adapter = device.adapter().name.clone();
     // A device of its own has limits of its own, which are not measured here.
@@ -115,7 +128,7 @@ fn run(options: &Options) -> Result<bool, String> {
         for _ in 0..ROUNDS {
             runner.measure(Duration::from_secs_f64(turn), &mut taper).map_err(named)?;
             for (peer, (_, samples)) in peers.iter_mut().zip(&mut others) {
-                peer.measure(workload.name, turn, samples);
+                peer.measure(workload.name, turn, samples)?;
             }
         }
         let repetitions = (taper.0.len() * runner.repeat()) as f64;
@@ -127,7 +140,7 @@ fn run(options: &Options) -> Result<bool, String> {
         device.empty_cache();
     }
     for &(what, name) in cold::STARTS.iter().filter(|(_, name)| wanted(name)) {
-        let (first, last, rss) = cold::measure(what, &options.device, STARTS);
+        let (first, last, rss) = cold::measure(what, &options.device, STARTS)?;
         let mut rows = vec![(name.to_owned(), first)];
         if what == "first-steps" {
             rows.push(("cold_lenet_second_step".to_owned(), last));
@@ -139,8 +152,8 @@ fn run(options: &Options) -> Result<bool, String> {
         }
         report.notes.push(format!("Peak memory of the process of `{name}`: {:.0} MiB.", rss as f64 / f64::from(1 << 20)));
     }
-    if wanted("memory_gpt_step") {
-        let (_, _, rss) = cold::measure("memory", &options.device, 1);
+    if wanted(MEMORY) {
+        let (_, _, rss) = cold::measure("memory", &options.device, 1)?;
         report
             .notes
             .push(format!("Peak memory of a process that takes a GPT's gradients once: {:.0} MiB.", rss as f64 / f64::from(1 << 20)));

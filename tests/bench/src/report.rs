@@ -1,5 +1,6 @@
 //! The table, as text, Markdown and JSON.
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -113,13 +114,33 @@ impl Report {
 
     /// Replaces this device's table in a Markdown file: what stands between its two marks.
     pub fn write_into(&self, file: &Path) -> Result<(), String> {
-        let failed = |e: std::io::Error| format!("{}: {e}", file.display());
-        let mut text = std::fs::read_to_string(file).map_err(failed)?;
-        let (begin, end) = (format!("<!-- {} -->\n", self.device), format!("<!-- end of {} -->", self.device));
-        let missing = || format!("{}: the marks `{}` and `{end}` are not there", file.display(), begin.trim());
-        let from = text.find(&begin).ok_or_else(missing)? + begin.len();
-        let to = text[from..].find(&end).ok_or_else(missing)? + from;
-        text.replace_range(from..to, &format!("\n{}\n", self.markdown()));
-        std::fs::write(file, text).map_err(failed)
+        let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+        let mut text = std::fs::read_to_string(file).map_err(|e| failed(&e))?;
+        let place = place(&text, &self.device).map_err(|e| failed(&e))?;
+        text.replace_range(place, &format!("\n{}\n", self.markdown()));
+        std::fs::write(file, text).map_err(|e| failed(&e))
+    }
+}
+
+/// Where a device's table stands in a Markdown text.
+///
+/// # Errors
+/// Its two marks are not there.
+pub fn place(text: &str, device: &str) -> Result<Range<usize>, String> {
+    let (begin, end) = (format!("<!-- {device} -->\n"), format!("<!-- end of {device} -->"));
+    let found = text.find(&begin).map(|at| at + begin.len()).and_then(|from| Some(from..from + text[from..].find(&end)?));
+    found.ok_or_else(|| format!("the marks `{}` and `{end}` are not there", begin.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_stands_between_the_marks_of_its_device() {
+        let text = "# T\n<!-- cpu -->\nold\n<!-- end of cpu -->\n<!-- gpu -->\n<!-- end of gpu -->\n";
+        assert_eq!(&text[place(text, "cpu").unwrap()], "old\n");
+        assert_eq!(&text[place(text, "gpu").unwrap()], "");
+        assert!(place(text, "gpu:swiftshader").unwrap_err().contains("gpu:swiftshader"));
     }
 }

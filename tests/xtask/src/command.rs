@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     io::{self, BufRead, BufReader, IsTerminal, Read, Write},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
     thread,
 };
 
@@ -43,6 +43,17 @@ fn file_name(program: &str) -> String {
 pub fn run(mut command: Command) -> Result<(), String> {
     let status = command.status().map_err(|e| format!("`{}` did not start: {e}", shown(&command)))?;
     if status.success() { Ok(()) } else { Err(format!("`{}` ended with {status}", shown(&command))) }
+}
+
+/// Runs `command` with more arguments, and ends as it did.
+pub fn pass_to(mut command: Command, arguments: &[String]) -> ExitCode {
+    match command.args(arguments).status() {
+        Ok(status) => ExitCode::from(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(101)),
+        Err(e) => {
+            eprintln!("`{}` did not start: {e}", shown(&command));
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// The standard output of `command`, run quietly; `None` unless it went well.

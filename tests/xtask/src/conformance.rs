@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use crate::command::cargo;
+use crate::command::{cargo, pass_to};
 
 #[derive(clap::Args, Debug)]
 #[command(disable_help_flag = true)]
@@ -14,12 +14,5 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> ExitCode {
-    let mut command = cargo("run --quiet --package taper-tests --bin conformance --");
-    match command.args(&options.forwarded).status() {
-        Ok(status) => ExitCode::from(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(101)),
-        Err(e) => {
-            eprintln!("cargo: {e}");
-            ExitCode::from(2)
-        }
-    }
+    pass_to(cargo("run --quiet --package taper-tests --bin conformance --"), &options.forwarded)
 }
