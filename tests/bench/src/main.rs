@@ -31,7 +31,7 @@ struct Options {
     #[arg(long)]
     only: Option<Regex>,
     /// Seconds to measure each workload
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value = "1", value_parser = seconds)]
     seconds: f64,
     /// Build the libraries of tests/peers, and take turns with them
     #[arg(long)]
@@ -83,12 +83,8 @@ fn run(options: &Options) -> Result<bool, String> {
     }
     let wanted = |name: &str| options.only.as_ref().is_none_or(|only| only.is_match(name));
     let names = workloads::all().into_iter().map(|w| w.name).chain(cold::STARTS.iter().map(|(_, name)| *name)).chain([MEMORY]);
-    let names: Vec<&str> = names.filter(|name| wanted(name)).collect();
-    if names.is_empty() {
-        return Err("no workload has such a name; --list names them".into());
-    }
     if options.list {
-        names.iter().for_each(|name| println!("{name}"));
+        names.filter(|name| wanted(name)).for_each(|name| println!("{name}"));
         return Ok(true);
     }
     if let Some(file) = &options.markdown {
@@ -159,6 +155,9 @@ fn run(options: &Options) -> Result<bool, String> {
             .push(format!("Peak memory of a process that takes a GPT's gradients once: {:.0} MiB.", rss as f64 / f64::from(1 << 20)));
     }
     report.notes.iter().for_each(|note| println!("{note}"));
+    if right && report.rows.is_empty() && report.notes.is_empty() {
+        return Err("no workload has such a name; --list names them".into());
+    }
 
     let write = |path: &PathBuf, text: String| std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()));
     if let Some(path) = &options.json {
@@ -168,6 +167,15 @@ fn run(options: &Options) -> Result<bool, String> {
         report.write_into(path)?;
     }
     Ok(right)
+}
+
+/// A time that somebody would wait for.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
+        Ok(_) => Err("must be from 0 to 3600".into()),
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 fn print_row(row: &Row) {
@@ -183,4 +191,18 @@ fn print_row(row: &Row) {
         print!("  {name}{} ({:.2})", ms(samples.median()), row.taper.median() / samples.median());
     }
     println!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_make_no_sense_are_refused() {
+        let parse = |args: &str| Options::try_parse_from(["bench"].into_iter().chain(args.split_whitespace()));
+        assert_eq!(parse("--device gpu --peers --seconds 0.5").map(|o| (o.peers, o.seconds)).ok(), Some((true, 0.5)));
+        for wrong in ["--seconds=-1", "--seconds nan", "--seconds inf", "--only x --markdown f", "--which candle"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 }
