@@ -6,7 +6,7 @@ use super::{Reduction, reduced, same_shape};
 use crate::autograd;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::ops::ExpectProbabilities;
+use crate::ops::Expect;
 use crate::tensor::Tensor;
 
 /// The squared difference.
@@ -93,7 +93,7 @@ pub fn binary_cross_entropy(input: &Tensor, target: &Tensor, weight: Option<&Ten
         let losses = yes.sub(&no)?.mul(target)?.add(&no)?.neg()?;
         // Zero, or an error: on the CPU, where looking at the values is free to fail.
         if input.device().is_cpu() {
-            losses.add(&Tensor::apply(ExpectProbabilities, &[input])?.to_dtype(losses.dtype())?)
+            losses.add(&Tensor::apply(Expect::Probabilities, &[input])?.to_dtype(losses.dtype())?)
         } else {
             Ok(losses)
         }

@@ -1,27 +1,46 @@
 //! Values that an operator requires of data: looked at while the plan runs, and an error for the next read.
+//!
+//! On the CPU, where looking is one more pass over values that are read anyway; on a GPU they are not looked at.
 
+use half::{bf16, f16};
+
+use super::op::{Kind, Op, Spec};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::graph::kernel::{Compute, GpuOperand, Launches};
-use crate::ops::{Kind, Op, Spec};
 use crate::runtime::Adapter;
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
 
-/// The scalar 0; fails if an element of the input is no probability.
+/// The scalar 0 of the input's type; fails if an element is not what it should be.
 #[derive(Debug)]
-pub(crate) struct ExpectProbabilities;
+pub(crate) enum Expect {
+    /// Floats from 0 to 1.
+    Probabilities,
+    /// Integers other than 0, for the division of that name.
+    Divisors(&'static str),
+}
 
-impl Op for ExpectProbabilities {
+impl Op for Expect {
     fn name(&self) -> &'static str {
-        "expect_probabilities"
+        match self {
+            Expect::Probabilities => "expect_probabilities",
+            Expect::Divisors(_) => "expect_divisors",
+        }
     }
 
-    fn infer(&self, _: &[Spec]) -> Result<Spec> {
-        Ok(Spec::new(DType::F32, &[]))
+    fn infer(&self, inputs: &[Spec]) -> Result<Spec> {
+        Ok(Spec::new(inputs[0].dtype, &[]))
     }
 
     fn kind(&self) -> Kind<'_> {
         Kind::Compute(self)
+    }
+
+    fn attrs(&self, key: &mut Vec<u64>) {
+        // The name is in the error, so plans of another division are other plans.
+        if let Expect::Divisors(op) = self {
+            key.extend(op.bytes().map(u64::from));
+        }
     }
 
     fn differentiable(&self) -> bool {
@@ -29,17 +48,35 @@ impl Op for ExpectProbabilities {
     }
 }
 
-impl Compute for ExpectProbabilities {
+impl Compute for Expect {
     fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
-        let outside = |v: f64| !(0.0..=1.0).contains(&v);
-        let found = match inputs[0].dtype {
-            DType::F64 => inputs[0].data::<f64>().iter().copied().find(|&v| outside(v)),
-            _ => inputs[0].data::<f32>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
-        };
-        if let Some(v) = found {
-            return Err(Error::argument("binary_cross_entropy", format!("the input should hold probabilities, but there is {v}")));
+        let x = &inputs[0];
+        match *self {
+            Expect::Probabilities => {
+                let outside = |v: f64| !(0.0..=1.0).contains(&v);
+                let found = match x.dtype {
+                    DType::F64 => x.data::<f64>().iter().copied().find(|&v| outside(v)),
+                    DType::F32 => x.data::<f32>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
+                    DType::F16 => x.data::<f16>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
+                    _ => x.data::<bf16>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
+                };
+                if let Some(v) = found {
+                    return Err(Error::argument("binary_cross_entropy", format!("the input should hold probabilities, but there is {v}")));
+                }
+            }
+            Expect::Divisors(op) => {
+                let zero = match x.dtype.size() {
+                    1 => x.data::<u8>().contains(&0),
+                    2 => x.data::<u16>().contains(&0),
+                    4 => x.data::<u32>().contains(&0),
+                    _ => x.data::<u64>().contains(&0),
+                };
+                if zero {
+                    return Err(Error::argument(op, "an integer cannot be divided by 0, but there is one among the divisors"));
+                }
+            }
         }
-        out.data::<f32>().fill(0.0);
+        out.bytes.fill(0);
         Ok(())
     }
 
