@@ -173,7 +173,7 @@ fn checkpoints_replay_dropout_and_precision() {
             layer.zero_grad();
             let own = layer.clone();
             let f = move |x: &[Tensor]| crate::nn::dropout(&own.forward(&x[0])?.gelu("none")?, 0.5, true)?.to_dtype(DType::F32);
-            let y = crate::amp::autocast(DType::BF16, || if checkpointed { checkpoint(f, &[&x]) } else { f(&[x.clone()]) })?;
+            let y = crate::amp::autocast(DType::BF16, || if checkpointed { checkpoint(f, &[&x]) } else { f(std::slice::from_ref(&x)) })?;
             y.square()?.sum_all()?.backward()?;
             Ok((x.grad().unwrap().to_vec()?, layer.weight.grad().unwrap().to_vec()?))
         };

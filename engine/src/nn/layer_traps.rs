@@ -164,7 +164,11 @@ fn experts_with_little_room_leave_tokens_out() {
             let moe = MixtureOfExperts::new(3, experts, 1, device)?;
             // Everybody wants the first expert.
             moe.gate.weight.set(&Tensor::new([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]], device)?)?;
-            Ok(capacity.map_or_else(|| moe.deep_copy(), |c| moe.deep_copy().map(|m| m.capacity(c)))?)
+            let copy = moe.deep_copy()?;
+            Ok(match capacity {
+                Some(c) => copy.capacity(c),
+                None => copy,
+            })
         };
         let x = Tensor::from_vec((1..13).map(|i| i as f32 / 10.0).collect::<Vec<_>>(), [4, 3], device)?;
         let (all, balance) = moe(None)?.forward(&x)?;
