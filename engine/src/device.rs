@@ -1,5 +1,7 @@
 //! Devices: where tensors live and plans run.
 
+use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +24,11 @@ struct Inner {
     runtime: Arc<dyn Runtime>,
     pool: Pool,
     graph: Graph,
+    constants: Mutex<VecDeque<(String, Arc<dyn Any + Send + Sync>)>>,
 }
+
+/// How many constants a device keeps, the ones used last.
+const CONSTANTS: usize = 32;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static CPU: LazyLock<Device> = LazyLock::new(|| Device::from_runtime(Arc::new(Cpu::new())));
@@ -50,7 +56,27 @@ pub struct Stats {
 impl Device {
     pub(crate) fn from_runtime(runtime: Arc<dyn Runtime>) -> Device {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Device(Arc::new(Inner { id, pool: Pool::new(runtime.clone()), runtime, graph: Graph::new() }))
+        Device(Arc::new(Inner { id, pool: Pool::new(runtime.clone()), runtime, graph: Graph::new(), constants: Mutex::default() }))
+    }
+
+    /// A constant that operators need again and again: small tables that would be uploaded at each call. `key` says all
+    /// that it depends on.
+    pub(crate) fn constant<T: Any + Send + Sync>(&self, key: String, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        let found = {
+            let mut all = self.0.constants.lock();
+            let at = all.iter().position(|(k, _)| *k == key);
+            let found = at.and_then(|at| all.remove(at));
+            found.inspect(|(_, value)| all.push_front((key.clone(), value.clone()))).map(|(_, value)| value)
+        };
+        if let Some(Ok(known)) = found.map(Arc::downcast::<T>) {
+            return Ok(known);
+        }
+        // Without the lock: making it may use the device. Two threads may both make it.
+        let made = Arc::new(make()?);
+        let mut all = self.0.constants.lock();
+        all.push_front((key, made.clone()));
+        all.truncate(CONSTANTS);
+        Ok(made)
     }
 
     /// The CPU.

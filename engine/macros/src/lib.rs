@@ -25,19 +25,21 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         Fields::Unnamed(f) => f.unnamed.iter().collect(),
         Fields::Unit => Vec::new(),
     };
-    let (mut shown, mut shown_mut) = (Vec::new(), Vec::new());
+    let (mut shown, mut shown_mut, mut copied) = (Vec::new(), Vec::new(), Vec::new());
     for (i, field) in fields.into_iter().enumerate() {
         let options = Options::of(field)?;
+        let place = match &field.ident {
+            Some(ident) => quote!(#ident),
+            None => {
+                let index = syn::Index::from(i);
+                quote!(#index)
+            }
+        };
+        let access = quote!(self.#place);
+        copied.push(quote!(#place: (&&Probe(&#access)).copy_of(stringify!(#place), copies)?));
         if options.skip {
             continue;
         }
-        let access = match &field.ident {
-            Some(ident) => quote!(self.#ident),
-            None => {
-                let index = syn::Index::from(i);
-                quote!(self.#index)
-            }
-        };
         let name = options.rename.unwrap_or_else(|| match &field.ident {
             Some(ident) => ident.to_string().trim_start_matches("r#").to_string(),
             None => i.to_string(),
@@ -59,6 +61,11 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
             fn members_mut(&mut self, visit: &mut dyn FnMut(&str, ::taper::nn::MemberMut<'_>)) {
                 use ::taper::nn::derive::{IgnoredMut as _, ProbeMut, ShownMut as _};
                 #(#shown_mut)*
+            }
+            #[allow(unused_variables, unused_imports, clippy::needless_borrow, clippy::double_parens)]
+            fn copied(&self, copies: &mut ::taper::nn::Copies) -> ::taper::Result<Self> {
+                use ::taper::nn::derive::{Cloned as _, Copied as _, Probe, Stuck as _};
+                ::std::result::Result::Ok(Self { #(#copied),* })
             }
         }
     })

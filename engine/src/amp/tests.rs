@@ -136,3 +136,120 @@ fn accumulated_gradients_are_those_of_the_whole_batch() {
         Ok(())
     });
 }
+
+/// PyTorch's list of what computes in f32 has the losses: their results are f32, not the type of a prediction in f16.
+#[test]
+fn losses_stay_in_f32() {
+    use crate::loss::{self, Mining, Poisson, Reduction, Triplet};
+    for_each_device(|device| {
+        let low = |seed: usize| {
+            let values = (0..12).map(|i| ((i * 7 + seed * 5) % 11) as f32 / 11.0 + 0.05).collect::<Vec<_>>();
+            Tensor::from_vec(values, [4, 3], device)?.to_dtype(DType::F16)
+        };
+        let (x, t, z, m) = (low(0)?, low(1)?, low(2)?, Reduction::Mean);
+        let classes = Tensor::new([0, 1, 2, 1], device)?;
+        let signs = Tensor::new([1.0, -1.0, 1.0, -1.0], device)?;
+        autocast(DType::F16, || {
+            let wide = |name: &str, loss: Result<Tensor>| {
+                let loss = loss?;
+                assert_eq!(loss.dtype(), DType::F32, "{name}");
+                assert!(loss.item::<f32>()?.is_finite(), "{name}");
+                Ok::<_, crate::Error>(())
+            };
+            wide("cross_entropy", loss::cross_entropy(&x, &classes))?;
+            wide("mse", loss::mse_loss(&x, &t, m))?;
+            wide("smooth_l1", loss::smooth_l1_loss(&x, &t, 1.0, m))?;
+            wide("kl_div", loss::kl_div(&x.log()?, &t, m, false))?;
+            wide("bce", loss::binary_cross_entropy_with_logits(&x, &t, None, None, m))?;
+            wide("poisson", loss::poisson_nll_loss(&x, &t, Poisson::default()))?;
+            wide("gaussian", loss::gaussian_nll_loss(&x, &t, &z, false, 1e-6, m))?;
+            wide("soft_margin", loss::soft_margin_loss(&x, &t, m))?;
+            wide("multi_margin", loss::multi_margin_loss(&x, &classes, 1, 1.0, None, m))?;
+            wide("margin_ranking", loss::margin_ranking_loss(&x, &t, &z, 0.1, m))?;
+            wide("hinge", loss::hinge_embedding_loss(&x, &z, 1.0, m))?;
+            wide("cosine", loss::cosine_embedding_loss(&x, &t, &signs, 0.1, m))?;
+            wide("triplet", loss::triplet_margin_loss(&x, &t, &z, Triplet::default()))?;
+            wide("focal", loss::focal_loss(&x, &classes, None, 2.0, m))?;
+            wide("dice", loss::dice_loss(&x, &t, 1.0, m))?;
+            wide("log_cosh", loss::log_cosh_loss(&x, &t, m))?;
+            wide("distillation", loss::distillation_loss(&x, &t, Some(&classes), 2.0, 0.5))?;
+            wide("info_nce", loss::info_nce_loss(&x, &t, 0.07, true))?;
+            wide("supervised", loss::supervised_contrastive_loss(&x, &classes, 0.07))?;
+            wide("mined", loss::mined_triplet_loss(&x, &classes, 0.5, Mining::Hard))
+        })?;
+        // Outside the scope a loss has the type of its operands.
+        assert_eq!(loss::triplet_margin_loss(&x, &t, &z, Triplet::default())?.dtype(), DType::F16);
+        Ok(())
+    });
+}
+
+/// Norms of f16 keep their statistics in f32: 2048 + 1 is 2048 in f16, and 300 squared is infinite there.
+#[test]
+fn norms_of_f16_keep_their_statistics_in_f32() {
+    for_each_device(|device| {
+        let values: Vec<f32> = (0..64).map(|i| 300.0 + (i % 4) as f32).collect();
+        let x = Tensor::from_vec(values, [8, 8], device)?.to_dtype(DType::F16)?;
+        let unit = |y: Tensor| -> Result<()> {
+            let y = y.to_dtype(DType::F32)?;
+            let (mean, var) = (y.mean_all()?.item::<f32>()?, y.square()?.mean_all()?.item::<f32>()?);
+            assert!(mean.abs() < 5e-3 && (var - 1.0).abs() < 5e-3, "{mean} {var}");
+            Ok(())
+        };
+        let running = (Tensor::zeros([8], device)?, Tensor::ones([8], device)?);
+        autocast(DType::F16, || {
+            unit(x.layer_norm(&[8], None, None, 1e-5)?)?;
+            unit(x.reshape([1, 8, 8])?.group_norm(2, None, None, 1e-5)?)?;
+            assert_eq!(x.layer_norm(&[8], None, None, 1e-5)?.dtype(), DType::F32);
+            // These two are on none of PyTorch's lists: the result has the input's type.
+            let y = x.reshape([2, 4, 8])?.batch_norm(None, None, None, true, 0.1, 1e-5)?;
+            assert_eq!(y.dtype(), DType::F16);
+            unit(y)?;
+            let y = x.reshape([1, 8, 8])?.instance_norm(None, None, None, true, 0.1, 1e-5)?;
+            assert_eq!(y.dtype(), DType::F16);
+            unit(y)?;
+            x.batch_norm(Some((&running.0, &running.1)), None, None, true, 1.0, 1e-5).map(drop)
+        })?;
+        let means = running.0.to_vec::<f32>()?;
+        assert!(means.iter().enumerate().all(|(i, m)| (m - 300.0 - (i % 4) as f32).abs() < 1e-3), "{means:?}");
+        Ok(())
+    });
+}
+
+/// The large negative number that stands for a hidden key is minus infinity in f16, and a row of it has no softmax.
+#[test]
+fn masks_of_large_numbers_survive_f16() {
+    for_each_device(|device| {
+        let q = Tensor::ones([1, 1, 2, 4], (DType::F16, device))?;
+        let mask = Tensor::new([[0.0, -1e9], [-1e9, -1e9]], device)?;
+        let y = autocast(DType::F16, || q.scaled_dot_product_attention(&q, &q, Some(&mask.to_dtype(DType::F16)?), 0.0, false, None))?;
+        let y = y.to_dtype(DType::F32)?.to_vec::<f32>()?;
+        assert!(y[..4].iter().all(|&v| v == 1.0) && y[4..].iter().all(|v| v.is_finite()), "{y:?}");
+        Ok(())
+    });
+}
+
+/// `eps` of 1e-8 is 0 in f16, and the root of a square of a small gradient too: nothing is divided by nothing.
+#[test]
+fn steps_of_f16_parameters_stay_finite() {
+    use crate::optim::{Adam, RMSprop};
+    for_each_device(|device| {
+        let w = || -> Result<Tensor> {
+            let w = Tensor::ones([3], (DType::F16, device))?;
+            w.requires_grad_(true)?;
+            Ok(w)
+        };
+        let (a, b) = (w()?, w()?);
+        let (mut adam, mut rms) = (Adam::new([a.clone()], 1e-2)?, RMSprop::new([b.clone()], 1e-2)?);
+        for gradient in [0.0, 1e-6] {
+            for w in [&a, &b] {
+                w.set_grad(Some(&Tensor::full([3], gradient, (DType::F16, device))?))?;
+            }
+            adam.step()?;
+            rms.step()?;
+            for w in [&a, &b] {
+                assert!(w.to_dtype(DType::F32)?.to_vec::<f32>()?.iter().all(|v| v.is_finite()), "{w:?}");
+            }
+        }
+        Ok(())
+    });
+}

@@ -45,6 +45,50 @@ pub fn grad(
     run(outputs, grads, Some(inputs), retain_graph, create_graph)
 }
 
+/// The arguments of `torch.autograd.grad`, for [`grad_with`].
+#[derive(Debug, Clone, Default)]
+pub struct GradOptions<'a> {
+    /// The gradient of each output; none, or `None` for one of them, means one.
+    pub grad_outputs: Vec<Option<&'a Tensor>>,
+    pub retain_graph: bool,
+    /// The gradients can be differentiated again, and the graph is retained.
+    pub create_graph: bool,
+    /// An input that the outputs do not depend on has no gradient, which is an error otherwise.
+    pub allow_unused: bool,
+    /// An input that the outputs do not depend on has a gradient of zeros. Implies `allow_unused`.
+    pub materialize_grads: bool,
+}
+
+/// [`grad`] with PyTorch's choice of what becomes of unused inputs, which it reports unless told otherwise.
+///
+/// ```
+/// # use taper::prelude::*; use taper::autograd::{GradOptions, grad_with}; fn main() -> taper::Result<()> {
+/// let (x, unused) = (Tensor::ones([2], &Device::cpu())?, Tensor::ones([3], &Device::cpu())?);
+/// x.requires_grad_(true)?;
+/// unused.requires_grad_(true)?;
+/// let y = x.square()?.sum_all()?;
+/// let options = GradOptions { retain_graph: true, ..GradOptions::default() };
+/// assert!(grad_with(&[&y], &[&x, &unused], &options).is_err());
+/// let grads = grad_with(&[&y], &[&x, &unused], &GradOptions { allow_unused: true, ..options })?;
+/// assert!(grads[0].is_some() && grads[1].is_none());
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// As [`grad`]; an unused input, unless it is allowed or materialized.
+pub fn grad_with(outputs: &[&Tensor], inputs: &[&Tensor], options: &GradOptions<'_>) -> Result<Vec<Option<Tensor>>> {
+    let mut found = run(outputs, &options.grad_outputs, Some(inputs), options.retain_graph, options.create_graph)?;
+    for (i, (grad, input)) in found.iter_mut().zip(inputs).enumerate().filter(|(_, (grad, _))| grad.is_none()) {
+        if options.materialize_grads {
+            *grad = Some(input.detach()?.zeros_like()?);
+        } else if !options.allow_unused {
+            let why = format!("the outputs do not depend on input {i} of shape {:?}; set allow_unused if that is right", input.shape());
+            return Err(Error::autograd("grad", why));
+        }
+    }
+    Ok(found)
+}
+
 const OP: &str = "backward";
 
 fn run(

@@ -24,13 +24,14 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 pub use anomaly::detect_anomaly;
-pub use backward::{backward, grad};
-pub use checkpoint::checkpoint;
+pub use backward::{GradOptions, backward, grad, grad_with};
+pub use checkpoint::{checkpoint, checkpoint_within};
 pub use function::{Function, FunctionCtx};
 pub use functional::{hessian, hvp, jacobian, jvp, per_sample_grads, vjp};
 pub use gradcheck::{GradCheck, gradcheck, gradgradcheck};
 pub use hooks::{HookHandle, Hooks};
 pub use modes::{GradMode, enable_grad, is_enabled, no_grad, scoped};
+pub(crate) use saved::Kept;
 use saved::Saved;
 pub use saved::{save_on_cpu, saved_tensors_hooks};
 
@@ -160,6 +161,24 @@ where
     if let Some(edges) = wanted_edges(out, inputs) {
         attach(out, name, edges, Arc::new(Closure(rule)));
     }
+}
+
+/// [`record_with`] for a gradient that follows from the result: `rule(y, dy, needs)`, where `y` can be differentiated in turn.
+#[track_caller]
+pub(crate) fn record_with_output<F>(out: &Tensor, name: &'static str, inputs: &[&Tensor], rule: F) -> Result<()>
+where
+    F: Fn(&Tensor, &Tensor, &[bool]) -> Result<Grads> + Send + Sync + 'static,
+{
+    struct OfOutput<F>(F, Saved);
+    impl<F: Fn(&Tensor, &Tensor, &[bool]) -> Result<Grads> + Send + Sync> Rule for OfOutput<F> {
+        fn backward(&self, node: &Arc<GradNode>, dy: &Tensor, needs: &[bool]) -> Result<Grads> {
+            (self.0)(&self.1.tensor(Edge::Node(node.clone()))?, dy, needs)
+        }
+    }
+    if let Some(edges) = wanted_edges(out, inputs) {
+        attach(out, name, edges, Arc::new(OfOutput(rule, Saved::new(out.value()?)?)));
+    }
+    Ok(())
 }
 
 /// The gradients of `f(inputs)` as differentiable tensors: what a rule with saved values returns where its gradient is differentiated

@@ -124,3 +124,139 @@ fn saved_values_can_be_kept_elsewhere() {
         Ok(())
     });
 }
+
+/// A transformer's layer keeps its values by gradients written by hand for the most part: those go through the hooks too.
+#[test]
+fn values_of_composites_can_be_kept_elsewhere() {
+    for_each_device(|device| {
+        crate::manual_seed(3);
+        let layer = crate::nn::TransformerConfig::new(8, 2).dim_feedforward(16).batch_first(true).encoder_layer(device)?;
+        let x = Tensor::randn([2, 5, 8], device)?;
+        let target = Tensor::from_vec((0..10i64).map(|i| i % 8).collect(), [10], device)?;
+        let loss = || {
+            let y = layer.forward(&x, crate::nn::Masks::causal())?;
+            crate::loss::cross_entropy(&y.reshape([10, 8])?, &target)
+        };
+        let gradients = |loss: Tensor| -> Result<Vec<Vec<f32>>> {
+            layer.zero_grad();
+            loss.backward()?;
+            layer.parameters().iter().map(|p| p.grad().unwrap().to_vec()).collect()
+        };
+        let state = crate::rng_state();
+        let plain = gradients(loss()?)?;
+        crate::set_rng_state(state);
+        assert_eq!(gradients(save_on_cpu(loss)?)?, plain);
+        // What is kept is what was packed, and all of it is: attention's operands, norms' inputs, products'.
+        let packed = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = packed.clone();
+        let pack = move |t: &Tensor| {
+            count.fetch_add(t.numel(), std::sync::atomic::Ordering::Relaxed);
+            Ok(t.clone())
+        };
+        crate::set_rng_state(state);
+        assert_eq!(gradients(saved_tensors_hooks(pack, |t| Ok(t.clone()), loss)?)?, plain);
+        assert!(packed.load(std::sync::atomic::Ordering::Relaxed) > 10 * x.numel());
+        Ok(())
+    });
+}
+
+/// What a checkpoint computes again draws the same random numbers, in the same precision.
+#[test]
+fn checkpoints_replay_dropout_and_precision() {
+    for_each_device(|device| {
+        let layer = std::sync::Arc::new(Linear::new(6, 6, device)?);
+        let x = Tensor::randn([4, 6], device)?;
+        x.requires_grad_(true)?;
+        let run = |checkpointed: bool| -> Result<(Vec<f32>, Vec<f32>)> {
+            crate::manual_seed(9);
+            x.zero_grad();
+            layer.zero_grad();
+            let own = layer.clone();
+            let f = move |x: &[Tensor]| crate::nn::dropout(&own.forward(&x[0])?.gelu("none")?, 0.5, true)?.to_dtype(DType::F32);
+            let y = crate::amp::autocast(DType::BF16, || if checkpointed { checkpoint(f, &[&x]) } else { f(std::slice::from_ref(&x)) })?;
+            y.square()?.sum_all()?.backward()?;
+            Ok((x.grad().unwrap().to_vec()?, layer.weight.grad().unwrap().to_vec()?))
+        };
+        assert_eq!(run(true)?, run(false)?);
+        Ok(())
+    });
+}
+
+/// Running statistics inside a checkpoint move when its values are computed, and when they are computed again.
+#[test]
+fn a_checkpoint_moves_running_statistics_twice() -> Result<()> {
+    let device = Device::cpu();
+    let norm = std::sync::Arc::new(crate::nn::BatchNorm1d::builder(1).momentum(0.5).build(&device)?);
+    let x = Tensor::new([[1.0], [3.0]], &device)?;
+    x.requires_grad_(true)?;
+    let own = norm.clone();
+    let y = checkpoint(move |x| own.forward(&x[0]), &[&x])?;
+    let mean = || norm.running_mean.as_ref().unwrap().to_vec::<f32>();
+    assert_eq!(mean()?, [1.0]);
+    y.sum_all()?.backward()?;
+    assert_eq!(mean()?, [1.5]);
+    Ok(())
+}
+
+#[test]
+fn unused_inputs_are_reported_unless_allowed() -> Result<()> {
+    let (x, unused) = (leaf(&[2.0], &[1])?, leaf(&[1.0, 1.0], &[2])?);
+    let y = x.square()?.sum_all()?;
+    let with = |options: GradOptions<'_>| grad_with(&[&y], &[&x, &unused], &GradOptions { retain_graph: true, ..options });
+    let error = with(GradOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("input 1") && error.contains("allow_unused"), "{error}");
+    assert!(with(GradOptions { allow_unused: true, ..GradOptions::default() })?[1].is_none());
+    let zeros = with(GradOptions { materialize_grads: true, ..GradOptions::default() })?;
+    assert_close(zeros[1].as_ref().unwrap(), &[0.0, 0.0], 0.0, 0.0);
+    assert_close(zeros[0].as_ref().unwrap(), &[4.0], 1e-12, 0.0);
+    let twice = Tensor::full([], 2.0, (DType::F64, &Device::cpu()))?;
+    let scaled = with(GradOptions { allow_unused: true, grad_outputs: vec![Some(&twice)], ..GradOptions::default() })?;
+    assert_close(scaled[0].as_ref().unwrap(), &[8.0], 1e-12, 0.0);
+    Ok(())
+}
+
+/// Whatever the budget, the gradients are the same; what is computed again is what did not fit, from the first stage on.
+#[test]
+fn a_budget_decides_what_is_computed_again() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    for_each_device(|device| {
+        let x = Tensor::from_vec((0..8).map(|i| i as f32 / 8.0).collect::<Vec<_>>(), [2, 4], device)?;
+        x.requires_grad_(true)?;
+        let run = |budget: Option<usize>| -> Result<(Vec<f32>, Vec<usize>)> {
+            x.zero_grad();
+            let calls: Vec<Arc<AtomicUsize>> = (0..3).map(|_| Arc::default()).collect();
+            let stage = |calls: Arc<AtomicUsize>| {
+                move |x: &Tensor| {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    // The gradient keeps the result of the exponential: 32 bytes.
+                    x.sin()?.exp()?.sin()
+                }
+            };
+            let stages: Vec<_> = calls.iter().map(|c| stage(c.clone())).collect();
+            let y = match budget {
+                None => stages.iter().try_fold(x.clone(), |x, stage| stage(&x))?,
+                Some(budget) => checkpoint_within(budget, stages, &x)?,
+            };
+            y.sum_all()?.backward()?;
+            Ok((x.grad().unwrap().to_vec()?, calls.iter().map(|c| c.load(Ordering::Relaxed)).collect()))
+        };
+        let (plain, once) = run(None)?;
+        assert_eq!(once, [1, 1, 1]);
+        for (budget, calls) in [(usize::MAX, [1, 1, 1]), (0, [2, 2, 2])] {
+            assert_eq!(run(Some(budget))?, (plain.clone(), calls.to_vec()), "{budget}");
+        }
+        // Room for two of the three.
+        let counts: Vec<Vec<usize>> = (0..40).map(|i| Ok(run(Some(i * 16))?.1)).collect::<Result<_>>()?;
+        assert!(counts.contains(&vec![2, 1, 1]) && counts.contains(&vec![2, 2, 1]), "{counts:?}");
+        assert!(!counts.iter().any(|c| c[0] < c[1] || c[1] < c[2]), "{counts:?}");
+        // And a second pass through a retained graph computes again what the first one let go.
+        let y = checkpoint_within(usize::MAX, [|x: &Tensor| x.exp()], &x)?.sum_all()?;
+        x.zero_grad();
+        y.backward_with(None, true, false)?;
+        y.backward()?;
+        let twice: Vec<f64> = x.detach()?.exp()?.mul(2.0)?.to_vec::<f32>()?.into_iter().map(f64::from).collect();
+        assert_close(&x.grad().unwrap(), &twice, 1e-5, 0.0);
+        Ok(())
+    });
+}

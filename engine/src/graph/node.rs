@@ -134,7 +134,7 @@ fn drop_inputs(state: State) {
 pub(crate) struct Held(Arc<Node>);
 
 impl Held {
-    fn new(node: Arc<Node>) -> Held {
+    pub fn new(node: Arc<Node>) -> Held {
         node.holders.fetch_add(1, Ordering::AcqRel);
         Held(node)
     }

@@ -1,7 +1,7 @@
 //! Checkpoints: everything a run needs to continue, as bytes.
 //!
 //! One safetensors file. Tensors are named `model.NAME` and `optimizer.INDEX.STATE`; all else is JSON in its metadata,
-//! with a format version. Beside it stands a checksum of both.
+//! with a format version, behind a checksum of both. One entry holds the two: the order of several is not the same every time.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,8 @@ use crate::optim::{GroupState, OptimizerState};
 use crate::tensor::{rng_state, set_rng_state};
 
 const FORMAT: &str = "checkpoint";
-/// The metadata's keys.
+/// The metadata's key.
 const STATE: &str = "taper";
-const CHECKSUM: &str = "taper_checksum";
 
 /// The version this library writes. It reads this one and all before.
 pub const VERSION: u64 = 1;
@@ -129,8 +128,7 @@ impl Checkpoint {
             "rng": rng, "extra": self.extra,
         });
         let state = state.to_string();
-        let sum = checksum(&tensors, &state)?;
-        safetensors::serialize(&tensors, &BTreeMap::from([(STATE.to_string(), state), (CHECKSUM.to_string(), sum)]))
+        sealed(&tensors, &state)
     }
 
     /// Reads a checkpoint; the tensors are put on `device`.
@@ -140,7 +138,8 @@ impl Checkpoint {
     pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Checkpoint> {
         let wrong = |why: String| Error::format(FORMAT, why);
         let metadata = safetensors::metadata(bytes)?;
-        let text = metadata.get(STATE).ok_or_else(|| wrong("the file has tensors, but nothing about a run".into()))?;
+        let entry = metadata.get(STATE).ok_or_else(|| wrong("the file has tensors, but nothing about a run".into()))?;
+        let (was, text) = entry.split_once(' ').ok_or_else(|| wrong("there is no checksum".into()))?;
         let state: Value = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
         match state["version"].as_u64() {
             Some(v) if (1..=VERSION).contains(&v) => {}
@@ -148,9 +147,9 @@ impl Checkpoint {
         }
         // On the CPU first, as every element type exists there; counters stay.
         let tensors = safetensors::deserialize(bytes, &Device::cpu())?;
-        let (sum, was) = (checksum(&tensors, text)?, metadata.get(CHECKSUM));
-        if was != Some(&sum) {
-            return Err(wrong(format!("the checksum is {sum}, it was {}", was.map_or("not written", String::as_str))));
+        let sum = checksum(&tensors, text)?;
+        if was != sum {
+            return Err(wrong(format!("the checksum is {sum}, it was {was}")));
         }
         let step = state["step"].as_u64().ok_or_else(|| wrong("there is no step".into()))?;
         let mut out = Checkpoint { step, ..Checkpoint::default() };
@@ -189,6 +188,12 @@ impl Checkpoint {
     }
 }
 
+/// The file of these tensors and this state.
+fn sealed(tensors: &StateDict, state: &str) -> Result<Vec<u8>> {
+    let entry = format!("{} {state}", checksum(tensors, state)?);
+    safetensors::serialize(tensors, &BTreeMap::from([(STATE.to_string(), entry)]))
+}
+
 /// FNV-1a over names, contents and the rest: finds damage, not intent.
 fn checksum(tensors: &StateDict, state: &str) -> Result<String> {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
@@ -225,11 +230,7 @@ mod tests {
         damaged[at] = b'7';
         assert!(text(Checkpoint::from_bytes(&damaged, &device)).contains("checksum"));
         // Whole, but not what was promised.
-        let with = |state: Value, tensors: &StateDict| {
-            let state = state.to_string();
-            let sum = checksum(tensors, &state)?;
-            safetensors::serialize(tensors, &BTreeMap::from([(STATE.to_string(), state), (CHECKSUM.to_string(), sum)]))
-        };
+        let with = |state: Value, tensors: &StateDict| sealed(tensors, &state.to_string());
         let named = |name: &str| StateDict::from([(name.to_string(), model["w"].clone())]);
         for (state, tensors, what) in [
             (json!({ "version": VERSION + 1 }), named("model.w"), "version"),

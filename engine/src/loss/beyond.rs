@@ -1,6 +1,6 @@
 //! Losses that PyTorch leaves to other libraries: for rare classes, overlaps, quantiles, teachers and several tasks.
 
-use super::{Reduction, cross_entropy_with, expect_reduction, finished, kl_div, same_shape, wide};
+use super::{Reduction, cross_entropy_with, expect_reduction, finished, kl_div, same_shape, settled, wide};
 use crate::Module;
 use crate::autograd;
 use crate::error::{Error, Result};
@@ -142,7 +142,7 @@ pub fn distillation_loss(student: &Tensor, teacher: &Tensor, target: Option<&Ten
         }
         None => imitation,
     };
-    loss.to_dtype(student.dtype())
+    settled(&loss, student.dtype())
 }
 
 /// Weighs the losses of several tasks by learned uncertainties: `sum exp(-s_i) loss_i + s_i` with one `s_i = log sigma_i^2` a task

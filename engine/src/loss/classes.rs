@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 
 use super::{Reduction, reduced, same_shape};
-use crate::autograd;
+use crate::autograd::{self, Kept};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::accumulated;
@@ -258,7 +258,7 @@ fn indices(rows: Rows, logits: &Tensor, options: CrossEntropy) -> Result<Tensor>
         Ok((loss, total))
     })?;
 
-    let logits_now = logits.snapshot()?;
+    let logits_now = Kept::new(logits)?;
     autograd::record_with(&loss, "cross_entropy", &[logits], move |dy, _| {
         // The gradient of each row's loss.
         let dy = match (&total, reduction) {
@@ -267,6 +267,7 @@ fn indices(rows: Rows, logits: &Tensor, options: CrossEntropy) -> Result<Tensor>
             (None, Reduction::None) => dy.unsqueeze(dim)?,
             _ => dy.clone(),
         };
+        let logits_now = logits_now.get()?;
         let p = logits_now.to_dtype(dtype)?.softmax(dim)?;
         let hit = rows.miss()?.logical_not()?.to_dtype(dtype)?;
         let mut dx = p.sub(&hit)?.mul(1.0 - smooth)?;

@@ -1,4 +1,6 @@
 //! Contrastive losses: embeddings of what belongs together should be near each other.
+//!
+//! In mixed precision they compute in f32 throughout: distances are small differences of large products.
 
 use super::{Reduction, expect_reduction, finished, wide};
 use crate::dtype::DType;
@@ -15,6 +17,7 @@ use crate::tensor::Tensor;
 pub fn info_nce_loss(queries: &Tensor, keys: &Tensor, temperature: f64, symmetric: bool) -> Result<Tensor> {
     let op = "info_nce_loss";
     matrices(op, queries, temperature)?;
+    let (queries, keys, _plain) = (&crate::amp::full(queries)?, &crate::amp::full(keys)?, crate::amp::suspend());
     super::same_shape(op, "keys", keys, queries)?;
     let scores = unit(queries)?.matmul(&unit(keys)?.t()?)?.div(temperature)?;
     let own = Tensor::arange(0, queries.shape()[0], 1, (DType::I64, queries.device()))?;
@@ -32,6 +35,7 @@ pub fn info_nce_loss(queries: &Tensor, keys: &Tensor, temperature: f64, symmetri
 pub fn supervised_contrastive_loss(features: &Tensor, labels: &Tensor, temperature: f64) -> Result<Tensor> {
     let op = "supervised_contrastive_loss";
     matrices(op, features, temperature)?;
+    let (features, _plain) = (&crate::amp::full(features)?, crate::amp::suspend());
     let n = features.shape()[0];
     check_labels(op, labels, n)?;
     let x = unit(features)?;
@@ -66,6 +70,7 @@ pub enum Mining {
 pub fn mined_triplet_loss(features: &Tensor, labels: &Tensor, margin: f64, mining: Mining) -> Result<Tensor> {
     let op = "mined_triplet_loss";
     matrices(op, features, margin)?;
+    let (features, _plain) = (&crate::amp::full(features)?, crate::amp::suspend());
     let n = features.shape()[0];
     check_labels(op, labels, n)?;
     let x = wide(features)?;

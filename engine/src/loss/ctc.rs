@@ -1,6 +1,6 @@
 //! Connectionist temporal classification.
 
-use super::{Reduction, expect_reduction, reduced, wide};
+use super::{Reduction, expect_reduction, reduced, settled, wide};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::CtcLoss;
@@ -74,7 +74,7 @@ pub fn ctc_loss(log_probs: &Tensor, targets: &Tensor, input_lengths: &[usize], t
         losses = losses.div(&Tensor::from_vec(per_class, [n], device)?)?;
     }
     let losses = if single { losses.squeeze(0)? } else { losses };
-    reduced(op, losses, options.reduction)?.to_dtype(log_probs.dtype())
+    settled(&reduced(op, losses, options.reduction)?, log_probs.dtype())
 }
 
 /// Targets as `[N, longest]`.

@@ -2,8 +2,8 @@
 
 use smallvec::smallvec;
 
-use super::{Reduction, reduced, same_shape};
-use crate::autograd;
+use super::{Reduction, reduced, same_shape, wide};
+use crate::autograd::{self, Kept};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::Expect;
@@ -78,8 +78,10 @@ pub fn huber_loss(input: &Tensor, target: &Tensor, delta: f64, reduction: Reduct
 /// `-(t log x + (1 - t) log (1 - x))` of probabilities `x`, with logarithms no less than -100; `weight` broadcasts.
 /// [`binary_cross_entropy_with_logits`] is the stable way from scores.
 ///
+/// In mixed precision it computes in f32, where PyTorch refuses; in f16 a probability next to 1 is 1.
+///
 /// # Errors
-/// Shapes that differ; integers. On the CPU the next read reports values outside 0 to 1.
+/// Shapes that differ; integers. On the CPU the next read reports values outside 0 to 1; on a GPU nothing looks for them.
 #[track_caller]
 pub fn binary_cross_entropy(input: &Tensor, target: &Tensor, weight: Option<&Tensor>, reduction: Reduction) -> Result<Tensor> {
     let op = "binary_cross_entropy";
@@ -93,13 +95,14 @@ pub fn binary_cross_entropy(input: &Tensor, target: &Tensor, weight: Option<&Ten
         let losses = yes.sub(&no)?.mul(target)?.add(&no)?.neg()?;
         // Zero, or an error: on the CPU, where looking at the values is free to fail.
         if input.device().is_cpu() {
-            losses.add(&Tensor::apply(Expect::Probabilities, &[input])?.to_dtype(losses.dtype())?)
+            losses.add(&Tensor::apply(Expect::Probabilities, &[&wide(input)?])?.to_dtype(losses.dtype())?)
         } else {
             Ok(losses)
         }
     })?;
-    let (x, t) = (input.snapshot()?, target.snapshot()?);
+    let (x, t) = (Kept::new(input)?, Kept::new(target)?);
     autograd::record_with(&losses, op, &[input, target], move |dy, needs| {
+        let (x, t) = (x.get()?, t.get()?);
         let dx = || -> Result<Tensor> {
             let slope = x.mul(&x.neg()?.add(1.0)?)?.clamp(1e-12, None)?;
             dy.mul(&x.sub(&t)?.div(&slope)?)
@@ -153,8 +156,9 @@ pub fn binary_cross_entropy_with_logits(
     })?;
     let mut inputs = vec![input, target];
     inputs.extend(&positive);
-    let (x, t, p) = (input.snapshot()?, target.snapshot()?, positive.as_ref().map(Tensor::snapshot).transpose()?);
+    let (x, t, p) = (Kept::new(input)?, Kept::new(target)?, positive.as_ref().map(Tensor::snapshot).transpose()?);
     autograd::record_with(&losses, op, &inputs, move |dy, needs| {
+        let (x, t) = (x.get()?, t.get()?);
         let dx = || -> Result<Tensor> {
             let mut slope = x.neg()?.sigmoid()?;
             if let Some(share) = share(&t, p.as_ref())? {

@@ -5,16 +5,18 @@ use smallvec::smallvec;
 use super::{Reduction, expect_reduction, finished, same_shape, wide};
 use crate::autograd;
 use crate::error::{Error, Result};
+use crate::ops::Expect;
 use crate::tensor::Tensor;
 
 /// `(log var + (input - target)^2 / var) / 2`: of a normal distribution with mean `input` and variance `var`, which counts as
 /// `eps` at least (its gradient is passed on as if it were not). `full` adds the constant `log(2 pi) / 2`.
 ///
 /// `var` has the input's shape, perhaps with sizes of 1 that repeat, or that without the last dimension; `target` broadcasts to the input.
-/// Like `torch.nn.functional.gaussian_nll_loss`, but a negative variance counts as `eps`: nothing is read back to look for one.
+/// Like `torch.nn.functional.gaussian_nll_loss`, but nothing is read back to look for negative variances.
 ///
 /// # Errors
-/// Shapes that do not fit; an `eps` that is not positive; integers.
+/// Shapes that do not fit; an `eps` that is not positive; integers. On the CPU the next read reports a negative variance; on a GPU
+/// it counts as `eps`.
 #[track_caller]
 pub fn gaussian_nll_loss(input: &Tensor, target: &Tensor, var: &Tensor, full: bool, eps: f64, reduction: Reduction) -> Result<Tensor> {
     let op = "gaussian_nll_loss";
@@ -35,7 +37,13 @@ pub fn gaussian_nll_loss(input: &Tensor, target: &Tensor, var: &Tensor, full: bo
     let unfit = |_| Error::argument(op, format!("a target of {:?} does not fit an input of {shape:?}", target.shape()));
     let t = wide(target)?.expand(shape).map_err(unfit)?;
     let (x, wide_var) = (wide(input)?, wide(&var)?);
-    let v = autograd::no_grad(|| wide_var.clamp(eps, None))?;
+    let v = autograd::no_grad(|| -> Result<Tensor> {
+        let v = wide_var.clamp(eps, None)?;
+        if !v.device().is_cpu() {
+            return Ok(v);
+        }
+        v.add(&Tensor::apply(Expect::Variances, &[&wide_var])?.to_dtype(v.dtype())?)
+    })?;
     autograd::record_with(&v, op, &[&wide_var], |dy, _| Ok(smallvec![Some(dy.clone())]));
     let mut losses = v.log()?.add(&x.sub(&t)?.square()?.div(&v)?)?.mul(0.5)?;
     if full {

@@ -104,7 +104,7 @@ fn chunked(input: &Tensor, target: &Tensor, head: Head, step: usize) -> Result<T
     })?;
     let mut inputs = vec![input, &head.weight];
     inputs.extend(&head.bias);
-    let goals_ = goals.clone();
+    let (goals_, precision) = (goals.clone(), crate::amp::autocast_dtype());
     autograd::record_with(&loss, op, &inputs, move |dy, _| {
         if autograd::is_enabled() {
             let mut of = vec![&rows, &part.weight];
@@ -134,7 +134,10 @@ fn chunked(input: &Tensor, target: &Tensor, head: Head, step: usize) -> Result<T
                 class_weight: part.class_weight.clone(),
                 options: part.options,
             };
-            let loss = autograd::enable_grad(|| own.loss(&x, &goals_.narrow(0, at, len)?))?;
+            let loss = autograd::enable_grad(|| {
+                let _precision = crate::amp::Autocast::new(precision)?;
+                own.loss(&x, &goals_.narrow(0, at, len)?)
+            })?;
             let dy = if each == Reduction::None { dy.narrow(0, at, len)? } else { dy.clone() };
             let mut of = vec![&x, &own.weight];
             of.extend(&own.bias);

@@ -133,7 +133,8 @@ pub fn margin_ranking_loss(input1: &Tensor, input2: &Tensor, target: &Tensor, ma
     expect_reduction(op, reduction)?;
     same_shape(op, "second input", input2, input1)?;
     same_shape(op, "target", target, input1)?;
-    let losses = target.neg()?.mul(&input1.sub(input2)?)?.add(margin)?.clamp(0.0, None)?;
+    let [input1, input2, target] = [crate::amp::full(input1)?, crate::amp::full(input2)?, crate::amp::full(target)?];
+    let losses = target.neg()?.mul(&input1.sub(&input2)?)?.add(margin)?.clamp(0.0, None)?;
     reduced(op, losses, reduction)
 }
 
@@ -147,6 +148,7 @@ pub fn hinge_embedding_loss(input: &Tensor, target: &Tensor, margin: f64, reduct
     let op = "hinge_embedding_loss";
     expect_reduction(op, reduction)?;
     same_shape(op, "target", target, input)?;
+    let input = crate::amp::full(input)?;
     let away = input.neg()?.add(margin)?.clamp(0.0, None)?.masked_fill(&target.eq(1)?, 0)?;
     let near = input.masked_fill(&target.eq(-1)?, 0)?;
     reduced(op, away.add(&near)?, reduction)

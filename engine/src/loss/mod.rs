@@ -13,6 +13,8 @@ mod margin;
 mod pairs;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trap_tests;
 
 use std::str::FromStr;
 
@@ -98,5 +100,12 @@ fn wide(t: &Tensor) -> Result<Tensor> {
 fn finished(op: &'static str, losses: Tensor, reduction: Reduction, operands: &[&Tensor]) -> Result<Tensor> {
     let types = operands.iter().map(|t| t.dtype()).filter(|d| d.is_float());
     let dtype = types.reduce(|a, b| a.promote(b).unwrap_or(a)).unwrap_or(DType::F32);
-    reduced(op, losses, reduction)?.to_dtype(dtype)
+    settled(&reduced(op, losses, reduction)?, dtype)
+}
+
+/// A loss in the type of its operands; in mixed precision it stays in f32, as PyTorch's losses do.
+#[track_caller]
+fn settled(loss: &Tensor, dtype: DType) -> Result<Tensor> {
+    let mixed = crate::amp::autocast_dtype().is_some() && matches!(dtype, DType::F16 | DType::BF16);
+    loss.to_dtype(if mixed { DType::F32 } else { dtype })
 }

@@ -5,8 +5,11 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::module::{Field, Member, MemberMut, Module};
+use super::copy::Copies;
+use super::field::Field;
+use super::module::{Member, MemberMut, Module};
 use super::param::Param;
+use crate::error::Result;
 
 macro_rules! lists {
     ($($(#[$doc:meta])* $name:ident<$item:ident: $bound:path>;)*) => {$(
@@ -53,6 +56,10 @@ macro_rules! lists {
             fn members_mut(&mut self, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
                 self.0.iter_mut().enumerate().for_each(|(i, item)| item.show_mut(&i.to_string(), visit));
             }
+
+            fn copied(&self, copies: &mut Copies) -> Result<Self> {
+                self.0.copy_field(copies).map($name)
+            }
         }
     )*};
 }
@@ -73,6 +80,10 @@ impl Module for ParameterList {
 
     fn members_mut(&mut self, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
         self.0.iter_mut().enumerate().for_each(|(i, p)| visit(&i.to_string(), MemberMut::Param(p)));
+    }
+
+    fn copied(&self, copies: &mut Copies) -> Result<ParameterList> {
+        self.0.copy_field(copies).map(ParameterList)
     }
 }
 
@@ -165,5 +176,9 @@ impl<T: Field + Send + Sync> Module for Named<T> {
 
     fn members_mut(&mut self, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
         self.0.iter_mut().for_each(|(name, item)| item.show_mut(name, visit));
+    }
+
+    fn copied(&self, copies: &mut Copies) -> Result<Named<T>> {
+        self.0.iter().map(|(name, item)| Ok((name.clone(), item.copy_field(copies)?))).collect::<Result<_>>().map(Named)
     }
 }

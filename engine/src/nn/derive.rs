@@ -4,7 +4,8 @@
 //! `&Probe(&field)` finds [`Shown::show`] first if the field is a [`Field`], and otherwise, one reference
 //! further, [`Ignored::show`], which does nothing.
 
-use super::{Field, Member, MemberMut};
+use super::{Copies, Field, Member, MemberMut};
+use crate::error::{Error, Result};
 
 #[derive(Debug)]
 pub struct Probe<T>(pub T);
@@ -42,3 +43,41 @@ pub trait IgnoredMut {
 }
 
 impl<T> IgnoredMut for &mut ProbeMut<&mut T> {}
+
+/// `(&&Probe(&field)).copy_of(..)` finds this first if the field is a member, then [`Cloned`] if it is `Clone`, then [`Stuck`].
+pub trait Copied {
+    type Out;
+    fn copy_of(&self, field: &str, copies: &mut Copies) -> Result<Self::Out>;
+}
+
+impl<T: Field> Copied for &Probe<&T> {
+    type Out = T;
+    fn copy_of(&self, _: &str, copies: &mut Copies) -> Result<T> {
+        self.0.copy_field(copies)
+    }
+}
+
+pub trait Cloned {
+    type Out;
+    fn copy_of(&self, field: &str, copies: &mut Copies) -> Result<Self::Out>;
+}
+
+impl<T: Clone> Cloned for &&Probe<&T> {
+    type Out = T;
+    fn copy_of(&self, _: &str, _: &mut Copies) -> Result<T> {
+        Ok(self.0.clone())
+    }
+}
+
+pub trait Stuck {
+    type Out;
+    fn copy_of(&self, field: &str, copies: &mut Copies) -> Result<Self::Out>;
+}
+
+impl<T> Stuck for Probe<&T> {
+    type Out = T;
+    fn copy_of(&self, field: &str, _: &mut Copies) -> Result<T> {
+        let what = std::any::type_name::<T>();
+        Err(Error::unsupported("deep_copy", format!("the field {field} ({what}) is neither a member nor Clone")))
+    }
+}

@@ -5,7 +5,7 @@ use smallvec::smallvec;
 use crate::Module;
 use crate::autograd::{no_grad, record_with};
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, recorded, replayed};
 
 use super::Training;
 use super::module::Layer;
@@ -135,11 +135,13 @@ fn zeroed(x: &Tensor, p: f64, training: bool, shape: impl FnOnce() -> Result<Vec
     }
     float(x)?;
     let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
-    // 1 / (1 - p) where a value stays, 0 where it goes: y = x * kept, dx = dy * kept.
-    let shape = shape()?;
-    let kept = no_grad(|| Tensor::rand(&shape, x.device())?.ge(p)?.to_dtype(x.dtype())?.mul(scale))?;
-    let y = no_grad(|| x.mul(&kept))?;
-    record_with(&y, "dropout", &[x], move |dy, _| Ok(smallvec![Some(dy.mul(&kept)?)]));
+    // 1 / (1 - p) where a value stays, 0 where it goes: y = x * kept, dx = dy * kept. The gradient draws the same numbers again:
+    // that costs less than keeping them.
+    let (shape, dtype, device) = (shape()?, x.dtype(), x.device().clone());
+    let kept = move || no_grad(|| Tensor::rand(&shape, &device)?.ge(p)?.to_dtype(dtype)?.mul(scale));
+    let (mask, drawn) = recorded(&kept);
+    let y = no_grad(|| x.mul(&mask?))?;
+    record_with(&y, "dropout", &[x], move |dy, _| Ok(smallvec![Some(dy.mul(&replayed(&drawn, &kept)?)?)]));
     Ok(y)
 }
 

@@ -1,13 +1,12 @@
-//! What large language models are made of beyond PyTorch's own layers: gated feed-forward networks, shared heads, experts.
+//! What large language models are made of beyond PyTorch's own layers: gates, gated feed-forward networks, shared heads.
 
 use crate::Module;
-use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorOptions};
 
 use super::module::Layer;
 use super::sequential::layers;
-use super::{Linear, RotaryEmbedding};
+use super::{Buffer, Linear, Param, RotaryEmbedding};
 
 /// `W2 (silu(W1 x) * W3 x)`: the feed-forward network of Llama and its kin (Shazeer, "GLU variants improve transformer").
 #[derive(Module, Debug)]
@@ -36,7 +35,60 @@ impl SwiGLU {
     }
 }
 
-layers!(SwiGLU);
+/// `x sigmoid(W x + b)`: a gate over the features as they are. `GLU` instead halves them, and gates one half by the other.
+#[derive(Module, Debug)]
+pub struct GatedLinearUnit {
+    pub linear: Linear,
+}
+
+impl GatedLinearUnit {
+    /// # Errors
+    /// The device lacks the type or the memory.
+    pub fn new(features: usize, options: impl Into<TensorOptions>) -> Result<GatedLinearUnit> {
+        Ok(GatedLinearUnit { linear: Linear::new(features, features, options)? })
+    }
+
+    /// # Errors
+    /// Another number of features.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.mul(&self.linear.forward(x)?.sigmoid()?)
+    }
+}
+
+/// `x sigmoid(beta x)`, whose `beta` is learned or stays what it is; either way the state dict has it.
+#[derive(Module, Debug)]
+pub struct Swish {
+    #[module(rename = "beta")]
+    learned: Option<Param>,
+    #[module(rename = "beta")]
+    fixed: Option<Buffer>,
+}
+
+impl Swish {
+    /// # Errors
+    /// The device lacks the type or the memory.
+    pub fn new(beta: f64, learnable: bool, options: impl Into<TensorOptions>) -> Result<Swish> {
+        let beta = Tensor::full([1], beta, options)?;
+        Ok(match learnable {
+            true => Swish { learned: Some(Param::new(&beta)?), fixed: None },
+            false => Swish { learned: None, fixed: Some(Buffer::new(beta)) },
+        })
+    }
+
+    /// # Errors
+    /// The element type does not fit.
+    #[track_caller]
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match (&self.learned, &self.fixed) {
+            (Some(beta), _) => x.mul(&x.mul(&**beta)?.sigmoid()?),
+            (None, Some(beta)) => x.mul(&x.mul(&**beta)?.sigmoid()?),
+            (None, None) => x.silu(),
+        }
+    }
+}
+
+layers!(SwiGLU, GatedLinearUnit, Swish);
 
 /// Self-attention in which several query heads share a head of keys and values (Ainslie et al.); with rotary positions on demand.
 #[derive(Module, Debug)]
@@ -102,73 +154,5 @@ impl GroupedQueryAttention {
         }
         let y = q.scaled_dot_product_attention(&k, &v, mask, 0.0, causal, None)?;
         self.o_proj.forward(&y.transpose(1, 2)?.reshape([n, l, features])?)
-    }
-}
-
-/// Each token passes the `k` experts that a router scores highest, and sees their results weighted by the softmax of those scores.
-///
-/// Only chosen experts compute: which tokens an expert gets is read back from the device.
-#[derive(Module, Debug)]
-pub struct MixtureOfExperts<E: Layer> {
-    pub gate: Linear,
-    pub experts: Vec<E>,
-    k: usize,
-}
-
-impl<E: Layer> MixtureOfExperts<E> {
-    /// Over these experts from `features` to `features`.
-    ///
-    /// # Errors
-    /// No experts, or not as many as `k`; the device lacks the type or the memory.
-    pub fn new(features: usize, experts: Vec<E>, k: usize, options: impl Into<TensorOptions>) -> Result<MixtureOfExperts<E>> {
-        if k == 0 || experts.len() < k {
-            return Err(Error::argument("MixtureOfExperts", format!("cannot choose {k} of {} experts", experts.len())));
-        }
-        Ok(MixtureOfExperts { gate: Linear::no_bias(features, experts.len(), options)?, experts, k })
-    }
-
-    /// The result for `x` `[.., features]`, and the loss that keeps experts evenly busy: `experts * sum(share of tokens * mean score)`
-    /// (Fedus et al., "Switch transformers"), 1 at its best.
-    ///
-    /// # Errors
-    /// Another number of features; whatever an expert reports.
-    #[track_caller]
-    pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
-        let Some((&features, lead)) = x.shape().split_last() else {
-            return Err(Error::argument("MixtureOfExperts", "the input needs features"));
-        };
-        let (tokens, count): (usize, usize) = (lead.iter().product(), self.experts.len());
-        let rows = x.reshape([tokens, features])?;
-        let scores = self.gate.forward(&rows)?;
-        // The best, then the best of the others, and so on: k is small.
-        let (mut left, mut chosen) = (scores.detach()?, Vec::new());
-        let numbers = Tensor::arange(0, count, 1, (DType::I64, x.device()))?;
-        for _ in 0..self.k {
-            let best = left.argmax(Some(1), true)?;
-            left = left.masked_fill(&best.eq(&numbers)?, f64::NEG_INFINITY)?;
-            chosen.push(best);
-        }
-        let chosen = Tensor::cat(&chosen, 1)?;
-        let share = scores.gather(1, &chosen)?.softmax(1)?;
-        let routes: Vec<i64> = chosen.to_vec()?;
-        let mut y = rows.zeros_like()?;
-        let flat = share.reshape([tokens * self.k])?;
-        for (e, expert) in self.experts.iter().enumerate() {
-            let places: Vec<i64> = (0..routes.len() as i64).filter(|&i| routes[i as usize] == e as i64).collect();
-            if places.is_empty() {
-                continue;
-            }
-            let n = places.len();
-            let own: Vec<i64> = places.iter().map(|p| p / self.k as i64).collect();
-            let (places, own) = (Tensor::from_vec(places, [n], x.device())?, Tensor::from_vec(own, [n], x.device())?);
-            let weight = flat.index_select(0, &places)?.unsqueeze(1)?;
-            let part = expert.forward(&rows.index_select(0, &own)?)?.mul(&weight)?;
-            y = y.index_add(0, &own, &part)?;
-        }
-        let busy: Vec<f32> =
-            (0..count as i64).map(|e| routes.iter().filter(|&&r| r == e).count() as f32 / routes.len().max(1) as f32).collect();
-        let busy = Tensor::from_vec(busy, [count], x.device())?;
-        let balance = scores.softmax(1)?.mean(0)?.mul(&busy.to_dtype(x.dtype())?)?.sum_all()?.mul(count as f64)?;
-        Ok((y.reshape(x.shape())?, balance))
     }
 }

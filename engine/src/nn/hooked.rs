@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::copy::Copies;
 use super::module::{Layer, Member, MemberMut, Module};
-use crate::autograd::HookHandle;
+use crate::autograd::{Edge, HookHandle, record_with};
 use crate::error::Result;
 use crate::tensor::Tensor;
 
 type Before = dyn Fn(&Tensor) -> Result<Option<Tensor>> + Send + Sync;
+type Full = dyn Fn(Option<&Tensor>, &Tensor) -> Result<Option<Tensor>> + Send + Sync;
 type After = dyn Fn(&Tensor, &Tensor) -> Result<Option<Tensor>> + Send + Sync;
 
 /// A layer with hooks: what sees, and may replace, its input, its output and the gradients of both. As
@@ -40,11 +42,12 @@ pub struct Hooked<L> {
     before: List<Before>,
     after: List<After>,
     backward: List<Before>,
+    full: List<Full>,
 }
 
 impl<L: Layer> Hooked<L> {
     pub fn new(layer: L) -> Hooked<L> {
-        Hooked { layer, before: List::new(), after: List::new(), backward: List::new() }
+        Hooked { layer, before: List::new(), after: List::new(), backward: List::new(), full: List::new() }
     }
 
     /// The layer inside.
@@ -66,19 +69,83 @@ impl<L: Layer> Hooked<L> {
     pub fn register_backward_hook(&self, hook: impl Fn(&Tensor) -> Result<Option<Tensor>> + Send + Sync + 'static) -> LayerHook {
         self.backward.add(Arc::new(hook))
     }
+
+    /// Called with the gradients of input and output after both are known: `hook(grad_input, grad_output)`. What it returns takes
+    /// the place of the input's gradient, which is `None` where the input has none (the first layer's); then there is nothing to
+    /// replace. As `register_full_backward_hook`.
+    ///
+    /// ```
+    /// use taper::nn::{Hooked, Layer, Linear};
+    /// # use taper::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// # let device = Device::cpu();
+    /// let layer = Hooked::new(Linear::new(2, 3, &device)?);
+    /// layer.register_full_backward_hook(|grad_input, _| grad_input.map(|g| g.mul(0.0)).transpose());
+    /// let x = Tensor::ones([1, 2], &device)?;
+    /// x.requires_grad_(true)?;
+    /// layer.forward(&x)?.sum_all()?.backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [0.0, 0.0]);
+    /// # Ok(()) }
+    /// ```
+    pub fn register_full_backward_hook(
+        &self,
+        hook: impl Fn(Option<&Tensor>, &Tensor) -> Result<Option<Tensor>> + Send + Sync + 'static,
+    ) -> LayerHook {
+        self.full.add(Arc::new(hook))
+    }
+
+    /// The layer between two marks in the graph: the gradient of the output is kept at the one, and meets the hooks with that of the
+    /// input at the other.
+    fn between_marks(&self, x: &Tensor) -> Result<Tensor> {
+        let hooks = List(self.full.0.clone());
+        let arrived: Arc<Mutex<Option<Tensor>>> = Arc::default();
+        let inside = mark(x)?;
+        let learns = x.requires_grad();
+        if learns {
+            let (hooks, arrived) = (List(hooks.0.clone()), arrived.clone());
+            record_with(&inside, "full_backward_hook", &[x], move |dx, _| {
+                let mut dx = dx.clone();
+                if let Some(dy) = arrived.lock().take() {
+                    for hook in hooks.all() {
+                        dx = hook(Some(&dx), &dy)?.unwrap_or(dx);
+                    }
+                }
+                Ok(smallvec::smallvec![Some(dx)])
+            });
+        }
+        let y = self.layer.forward(&inside)?;
+        if !y.requires_grad() {
+            return Ok(y);
+        }
+        let out = mark(&y)?;
+        record_with(&out, "full_backward_hook", &[&y], move |dy, _| {
+            if learns {
+                *arrived.lock() = Some(dy.clone());
+            } else {
+                hooks.all().iter().try_for_each(|hook| hook(None, dy).map(drop))?;
+            }
+            Ok(smallvec::smallvec![Some(dy.clone())])
+        });
+        Ok(out)
+    }
 }
 
-impl<L: Layer> Layer for Hooked<L> {
+/// The same value under an edge of its own.
+fn mark(t: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::from_value(t.value()?, Edge::None))
+}
+
+impl<L: Layer + 'static> Layer for Hooked<L> {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut x = x.clone();
         for hook in self.before.all() {
             x = hook(&x)?.unwrap_or(x);
         }
-        let mut y = self.layer.forward(&x)?;
+        let mut y = if self.full.is_empty() { self.layer.forward(&x)? } else { self.between_marks(&x)? };
         for hook in self.after.all() {
             y = hook(&x, &y)?.unwrap_or(y);
         }
-        if y.requires_grad() && !self.backward.all().is_empty() {
+        if y.requires_grad() && !self.backward.is_empty() {
             let hooks = List(self.backward.0.clone());
             y.register_hook(move |g| {
                 let mut replaced = None;
@@ -102,11 +169,21 @@ impl<L: Layer> Module for Hooked<L> {
     fn type_name(&self) -> &'static str {
         self.layer.type_name()
     }
+    /// The copy has the same hooks; those added later are each one's own.
+    fn copied(&self, copies: &mut Copies) -> Result<Hooked<L>> {
+        Ok(Hooked {
+            layer: self.layer.copied(copies)?,
+            before: self.before.copied(),
+            after: self.after.copied(),
+            backward: self.backward.copied(),
+            full: self.full.copied(),
+        })
+    }
 }
 
 impl<L> std::fmt::Debug for Hooked<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let counts = (self.before.all().len(), self.after.all().len(), self.backward.all().len());
+        let counts = (self.before.all().len(), self.after.all().len(), self.backward.all().len() + self.full.all().len());
         write!(f, "Hooked(hooks before, after and backward: {counts:?})")
     }
 }
@@ -143,6 +220,14 @@ impl<F: ?Sized + Send + Sync + 'static> List<F> {
                 list.lock().retain(|(i, _)| *i != id);
             }
         }))
+    }
+
+    fn copied(&self) -> List<F> {
+        List(Arc::new(Mutex::new(self.0.lock().clone())))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
     }
 
     /// Copied out: a hook may register or remove hooks.

@@ -1,12 +1,13 @@
 //! Modules that learn the size of their input from the first one they see.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorOptions};
 
 use super::Linear;
+use super::copy::Copies;
 use super::module::{Layer, Member, MemberMut, Module, StateDict};
 
 /// A module that is made at the first forward pass, or when a state dict is loaded: PyTorch's `LazyConv2d`,
@@ -27,7 +28,7 @@ use super::module::{Layer, Member, MemberMut, Module, StateDict};
 /// ```
 pub struct Lazy<M> {
     made: OnceLock<M>,
-    plan: Box<dyn Plan<M>>,
+    plan: Arc<dyn Plan<M>>,
 }
 
 /// How a lazy module is made.
@@ -43,7 +44,7 @@ pub(super) trait Plan<M>: Send + Sync {
 
 impl<M: Module> Lazy<M> {
     pub(super) fn new(plan: impl Plan<M> + 'static) -> Lazy<M> {
-        Lazy { made: OnceLock::new(), plan: Box::new(plan) }
+        Lazy { made: OnceLock::new(), plan: Arc::new(plan) }
     }
 
     /// The module, if it was made.
@@ -83,6 +84,14 @@ impl<M: Module> Module for Lazy<M> {
         }
     }
 
+    fn copied(&self, copies: &mut Copies) -> Result<Lazy<M>> {
+        let made = match self.made.get() {
+            Some(made) => OnceLock::from(made.copied(copies)?),
+            None => OnceLock::new(),
+        };
+        Ok(Lazy { made, plan: self.plan.clone() })
+    }
+
     fn expect_state(&self, path: &str, state: &StateDict) -> Result<()> {
         let name = if path.is_empty() { "weight".to_string() } else { format!("{path}.weight") };
         if let (None, Some(weight)) = (self.made.get(), state.get(&name)) {
@@ -101,7 +110,7 @@ impl<M: Layer> Lazy<M> {
     }
 }
 
-impl<M: Layer> Layer for Lazy<M> {
+impl<M: Layer + 'static> Layer for Lazy<M> {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Lazy::forward(self, x)
     }

@@ -1,7 +1,7 @@
 //! Loss functions as structs with their options; the functions themselves are in [`crate::loss`].
 
 use crate::Module;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::{self, CrossEntropy, Reduction};
 use crate::tensor::Tensor;
 
@@ -12,6 +12,8 @@ use super::Buffer;
 pub struct CrossEntropyLoss {
     weight: Option<Buffer>,
     options: CrossEntropy,
+    /// What logits are divided by, unless it is 1.
+    temperature: Option<f64>,
 }
 
 impl CrossEntropyLoss {
@@ -42,10 +44,21 @@ impl CrossEntropyLoss {
         self
     }
 
+    /// Divides logits by a temperature first: above 1 the prediction counts as less sure of itself. PyTorch has no such option.
+    pub fn temperature(mut self, temperature: f64) -> CrossEntropyLoss {
+        self.temperature = Some(temperature);
+        self
+    }
+
     /// # Errors
-    /// Shapes that do not fit; a class out of range.
+    /// Shapes that do not fit; a class out of range; a temperature that is not positive.
     pub fn forward(&self, logits: &Tensor, target: &Tensor) -> Result<Tensor> {
-        loss::cross_entropy_with(logits, target, self.weight.as_deref(), self.options)
+        let logits = match self.temperature {
+            None => logits.clone(),
+            Some(t) if t > 0.0 => logits.div(t)?,
+            Some(t) => return Err(Error::argument("CrossEntropyLoss", format!("the temperature should be positive, but is {t}"))),
+        };
+        loss::cross_entropy_with(&logits, target, self.weight.as_deref(), self.options)
     }
 }
 

@@ -31,11 +31,16 @@ mod activation;
 mod attention;
 mod containers;
 mod conv;
+mod copy;
+mod depthwise;
 #[doc(hidden)]
 pub mod derive;
 mod dropout;
 mod embedding;
 mod embedding_bag;
+mod eval_scope;
+mod experts;
+mod field;
 mod flops;
 mod functional_call;
 mod gated;
@@ -43,6 +48,8 @@ mod heads;
 mod hooked;
 pub mod init;
 mod instance;
+#[cfg(test)]
+mod layer_traps;
 mod lazy;
 mod linear;
 mod loss;
@@ -55,6 +62,7 @@ mod parametrize;
 mod pool;
 mod position;
 mod recurrent;
+mod registry;
 mod resample;
 mod sequential;
 mod similarity;
@@ -77,14 +85,19 @@ pub use containers::{ModuleDict, ModuleList, Named, ParameterDict, ParameterList
 pub use conv::{Conv, Conv1d, Conv2d, Conv3d, ConvBuilder, PaddingMode};
 pub use conv::{ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, ConvTransposeBuilder};
 pub use conv::{LazyConv1d, LazyConv2d, LazyConv3d, LazyConvTranspose1d, LazyConvTranspose2d, LazyConvTranspose3d};
+pub use copy::{Copies, CopyLayer, Pointee};
+pub use depthwise::DepthwiseConv2d;
 pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout};
 pub use dropout::{alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout};
 pub use embedding::Embedding;
 pub use embedding_bag::EmbeddingBag;
+pub use eval_scope::eval_scope;
+pub use experts::MixtureOfExperts;
+pub use field::Field;
 pub use flops::flops;
 pub(crate) use flops::note;
 pub use functional_call::functional_call;
-pub use gated::{GroupedQueryAttention, MixtureOfExperts, SwiGLU};
+pub use gated::{GatedLinearUnit, GroupedQueryAttention, SwiGLU, Swish};
 pub use heads::{AdaptiveLogSoftmaxWithLoss, Cluster, LinearCrossEntropyLoss, Projection};
 pub use hooked::{Hooked, LayerHook};
 pub use instance::{InstanceNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, InstanceNormBuilder};
@@ -96,7 +109,7 @@ pub use losses::{
     MarginRankingLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NLLLoss, PoissonNLLLoss, SmoothL1Loss,
     SoftMarginLoss, TripletMarginLoss, TripletMarginWithDistanceLoss,
 };
-pub use module::{Field, Layer, LoadReport, Member, MemberMut, Module, StateDict};
+pub use module::{Layer, LoadReport, Member, MemberMut, Module, StateDict};
 pub use norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, BatchNormBuilder, GroupNorm, LayerNorm, RMSNorm};
 pub use pad::{Amounts, CircularPad, ConstantPad, ReflectionPad, ReplicationPad, ZeroPad};
 pub use pad::{CircularPad1d, CircularPad2d, CircularPad3d, ConstantPad1d, ConstantPad2d, ConstantPad3d, ZeroPad1d, ZeroPad2d, ZeroPad3d};
@@ -113,6 +126,7 @@ pub use recurrent::{
     GRU, GRUBuilder, GRUCell, LSTM, LSTMBuilder, LSTMCell, Nonlinearity, PackedSequence, RNN, RNNBuilder, RNNCell, pack_padded_sequence,
     pack_sequence, pad_packed_sequence, pad_sequence,
 };
+pub use registry::{Registry, Settings};
 pub use resample::{ChannelShuffle, Fold, LocalResponseNorm, PixelShuffle, PixelUnshuffle, Unflatten, Unfold, Upsample};
 pub use sequential::Sequential;
 pub use similarity::{Bilinear, CosineSimilarity, PairwiseDistance};

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::copy::{Copies, CopyLayer, Pointee};
 use super::param::{Buffer, Param, Training};
 use crate::autograd::{Edge, no_grad};
 use crate::device::Device;
@@ -84,18 +85,40 @@ pub trait Module: Send + Sync {
         found.ok_or_else(|| Error::argument("get_parameter", format!("there is no parameter {name}")))
     }
 
-    /// A model of its own with the same values: `clone()` shares the parameters, this does not.
+    /// A model of its own with the same values, without gradients; what is shared inside stays shared. As `copy.deepcopy`.
+    ///
+    /// ```
+    /// use taper::nn::{Linear, Module};
+    /// # use taper::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// let model = Linear::new(2, 2, &Device::cpu())?;
+    /// let copy = model.deep_copy()?;
+    /// model.weight.set(&Tensor::zeros([2, 2], &Device::cpu())?)?;
+    /// assert_ne!(copy.weight.to_vec::<f32>()?, [0.0; 4]);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Out of memory.
+    /// A part that cannot be copied: a field that is no member and not `Clone`, a module written by hand without
+    /// [`copied`](Self::copied).
     fn deep_copy(&self) -> Result<Self>
     where
-        Self: Clone + Sized,
+        Self: Sized,
     {
-        let mut copy = self.clone();
-        // Values never change: a slot of its own is a copy.
-        exchange(&mut copy, &|t| Ok(snapshot(t)))?;
-        Ok(copy)
+        self.copied(&mut Copies::default())
+    }
+
+    /// What [`deep_copy`](Self::deep_copy) makes of this module as a part of another. Derived modules have it: members are copied
+    /// deeply, other fields cloned.
+    ///
+    /// # Errors
+    /// As [`deep_copy`](Self::deep_copy).
+    fn copied(&self, copies: &mut Copies) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        let _ = copies;
+        Err(Error::unsupported("deep_copy", format!("{} does not say how it is copied", self.type_name())))
     }
 
     /// The parameters with their names, in order; a shared one once, under its first name.
@@ -296,72 +319,16 @@ pub struct LoadReport {
 }
 
 /// A module from one tensor to one tensor: what [`Sequential`](super::Sequential) is made of.
-pub trait Layer: Module {
+pub trait Layer: Module + CopyLayer {
     /// # Errors
     /// The input does not fit the layer.
     fn forward(&self, x: &Tensor) -> Result<Tensor>;
 }
 
-/// What a field of a derived module can be.
-pub trait Field {
-    fn show<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&str, Member<'a>));
-    fn show_mut(&mut self, name: &str, visit: &mut dyn FnMut(&str, MemberMut<'_>));
-}
-
-impl Field for Param {
-    fn show<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&str, Member<'a>)) {
-        visit(name, Member::Param(self));
+impl<M: Pointee + ?Sized> Module for Box<M> {
+    fn copied(&self, copies: &mut Copies) -> Result<Box<M>> {
+        (**self).boxed_copy(copies)
     }
-    fn show_mut(&mut self, name: &str, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
-        visit(name, MemberMut::Param(self));
-    }
-}
-
-impl Field for Buffer {
-    fn show<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&str, Member<'a>)) {
-        visit(name, Member::Buffer(self));
-    }
-    fn show_mut(&mut self, name: &str, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
-        visit(name, MemberMut::Buffer(self));
-    }
-}
-
-impl Field for Training {
-    fn show<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&str, Member<'a>)) {
-        visit(name, Member::Training(self));
-    }
-    fn show_mut(&mut self, _: &str, _: &mut dyn FnMut(&str, MemberMut<'_>)) {}
-}
-
-impl<M: Module> Field for M {
-    fn show<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&str, Member<'a>)) {
-        visit(name, Member::Module(self));
-    }
-    fn show_mut(&mut self, name: &str, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
-        visit(name, MemberMut::Module(self));
-    }
-}
-
-impl<F: Field> Field for Option<F> {
-    fn show<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&str, Member<'a>)) {
-        self.iter().for_each(|f| f.show(name, visit));
-    }
-    fn show_mut(&mut self, name: &str, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
-        self.iter_mut().for_each(|f| f.show_mut(name, visit));
-    }
-}
-
-/// PyTorch's `ModuleList`: names are `field.0`, `field.1`, ..
-impl<F: Field> Field for Vec<F> {
-    fn show<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&str, Member<'a>)) {
-        self.iter().enumerate().for_each(|(i, f)| f.show(&format!("{name}.{i}"), visit));
-    }
-    fn show_mut(&mut self, name: &str, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
-        self.iter_mut().enumerate().for_each(|(i, f)| f.show_mut(&format!("{name}.{i}"), visit));
-    }
-}
-
-impl<M: Module + ?Sized> Module for Box<M> {
     fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, Member<'a>)) {
         (**self).members(visit);
     }
@@ -376,8 +343,14 @@ impl<M: Module + ?Sized> Module for Box<M> {
     }
 }
 
+impl<L: Layer + Pointee + ?Sized + 'static> Layer for Box<L> {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        (**self).forward(x)
+    }
+}
+
 /// Shows `member`, or if it is a module everything below it, with full paths.
-fn walk<'a>(prefix: &str, name: &str, member: Member<'a>, visit: &mut dyn FnMut(&str, Member<'a>)) {
+pub(super) fn walk<'a>(prefix: &str, name: &str, member: Member<'a>, visit: &mut dyn FnMut(&str, Member<'a>)) {
     let path = if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") };
     match member {
         Member::Module(m) => m.members(&mut |name, member| walk(&path, name, member, visit)),
@@ -432,7 +405,7 @@ fn slots<M: Module + ?Sized>(module: &M) -> Vec<(String, Stateful)> {
 }
 
 /// Names a tensor, whatever its value.
-fn id(tensor: &Tensor) -> u64 {
+pub(super) fn id(tensor: &Tensor) -> u64 {
     tensor.0.id
 }
 

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::tensor::Tensor;
 
+use super::copy::Copies;
 use super::module::{Layer, Member, MemberMut, Module};
 
 /// Implements [`Layer`] by the method `forward` a layer has anyway.
@@ -79,6 +80,11 @@ impl Module for Sequential {
 
     fn members_mut(&mut self, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
         self.layers.iter_mut().for_each(|(name, layer)| visit(name, MemberMut::Module(layer)));
+    }
+
+    fn copied(&self, copies: &mut Copies) -> Result<Sequential> {
+        let layers = self.layers.iter().map(|(name, layer)| Ok((name.clone(), layer.copied(copies)?)));
+        Ok(Sequential { layers: layers.collect::<Result<_>>()? })
     }
 }
 

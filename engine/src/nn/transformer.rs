@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorOptions};
 
 use super::attention::{Masks, Weights};
-use super::module::Module as _;
+use super::module::{Layer, Module as _};
 use super::{LayerNorm, Linear, MultiheadAttention, Training, dropout, init};
 
 /// What stands between the two linear layers of a feed-forward network.
@@ -229,6 +229,13 @@ impl TransformerEncoderLayer {
     }
 }
 
+/// Without masks.
+impl Layer for TransformerEncoderLayer {
+    fn forward(&self, src: &Tensor) -> Result<Tensor> {
+        self.forward(src, Masks::default())
+    }
+}
+
 /// A sequence attends to itself and to another one, then each token passes a feed-forward network; all are added to what they saw.
 #[derive(Module, Debug)]
 pub struct TransformerDecoderLayer {
@@ -288,6 +295,13 @@ impl TransformerEncoder {
     pub fn forward(&self, src: &Tensor, masks: Masks<'_>) -> Result<Tensor> {
         let x = self.layers.iter().try_fold(src.clone(), |x, layer| layer.forward(&x, masks))?;
         self.norm.as_ref().map_or(Ok(x.clone()), |norm| norm.forward(&x))
+    }
+}
+
+/// Without masks.
+impl Layer for TransformerEncoder {
+    fn forward(&self, src: &Tensor) -> Result<Tensor> {
+        self.forward(src, Masks::default())
     }
 }
 

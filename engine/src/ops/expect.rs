@@ -12,10 +12,12 @@ use crate::runtime::Adapter;
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
 
 /// The scalar 0 of the input's type; fails if an element is not what it should be.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Expect {
-    /// Floats from 0 to 1.
+    /// Floats from 0 to 1: of `binary_cross_entropy`.
     Probabilities,
+    /// Floats of 0 or more: of `gaussian_nll_loss`. Not a number is let through, as PyTorch lets it.
+    Variances,
     /// Integers other than 0, for the division of that name.
     Divisors(&'static str),
 }
@@ -24,6 +26,7 @@ impl Op for Expect {
     fn name(&self) -> &'static str {
         match self {
             Expect::Probabilities => "expect_probabilities",
+            Expect::Variances => "expect_variances",
             Expect::Divisors(_) => "expect_divisors",
         }
     }
@@ -51,17 +54,21 @@ impl Op for Expect {
 impl Compute for Expect {
     fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
         let x = &inputs[0];
+        let find = |outside: fn(f64) -> bool| match x.dtype {
+            DType::F64 => x.data::<f64>().iter().copied().find(|&v| outside(v)),
+            DType::F32 => x.data::<f32>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
+            DType::F16 => x.data::<f16>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
+            _ => x.data::<bf16>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
+        };
         match *self {
             Expect::Probabilities => {
-                let outside = |v: f64| !(0.0..=1.0).contains(&v);
-                let found = match x.dtype {
-                    DType::F64 => x.data::<f64>().iter().copied().find(|&v| outside(v)),
-                    DType::F32 => x.data::<f32>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
-                    DType::F16 => x.data::<f16>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
-                    _ => x.data::<bf16>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
-                };
-                if let Some(v) = found {
+                if let Some(v) = find(|v| !(0.0..=1.0).contains(&v)) {
                     return Err(Error::argument("binary_cross_entropy", format!("the input should hold probabilities, but there is {v}")));
+                }
+            }
+            Expect::Variances => {
+                if let Some(v) = find(|v| v < 0.0) {
+                    return Err(Error::argument("gaussian_nll_loss", format!("a variance cannot be negative, but there is {v}")));
                 }
             }
             Expect::Divisors(op) => {

@@ -21,6 +21,7 @@
 //! # Ok(()) }
 //! ```
 
+mod accumulate;
 mod adadelta;
 mod adafactor;
 mod adagrad;
@@ -53,8 +54,11 @@ mod sparse_adam;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trap_tests;
 mod wolfe;
 
+pub use accumulate::GradientAccumulation;
 pub use adadelta::{Adadelta, AdadeltaRule};
 pub use adafactor::{Adafactor, AdafactorRule};
 pub use adagrad::{Adagrad, AdagradRule};

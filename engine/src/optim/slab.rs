@@ -141,14 +141,14 @@ impl Slab {
                 Run { step: self.members[first].steps + 1, scalars: &mut numbers, segments: &self.segments, members: members.clone() };
             if self.each {
                 let shape: Vec<isize> = self.members[first].param.shape().iter().map(|&d| d as isize).collect();
-                let new = rule.update(&mut run, &self.value.reshape(&shape)?, present[0], &mut states)?;
+                let new = updated(rule, &mut run, &self.value.reshape(&shape)?, present[0], &mut states)?;
                 value = new.reshape([-1])?.contiguous()?;
             } else {
                 let offsets: Vec<usize> = self.members[members.clone()].iter().map(|m| m.offset - start).collect();
                 let grad = gather_gradients(&present, &offsets, len)?;
                 let part = |t: &Tensor| if len == self.total { Ok(t.clone()) } else { t.narrow(0, start, len) };
                 let mut new_states = self.states.iter().map(part).collect::<Result<Vec<_>>>()?;
-                let new_value = rule.update(&mut run, &part(&self.value)?, &grad, &mut new_states)?;
+                let new_value = updated(rule, &mut run, &part(&self.value)?, &grad, &mut new_states)?;
                 let region = Layout::contiguous(&[self.total]).slice(0, start, len, 1);
                 let put = |whole: &Tensor, part: Tensor| if len == self.total { Ok(part) } else { whole.assign_region(&region, &part) };
                 value = put(&value, new_value)?;
@@ -315,6 +315,20 @@ impl Entry<'_> {
         }
         Ok(Some(state))
     }
+}
+
+/// One update, of 16-bit parameters in f32 and rounded once: an `eps` of 1e-8 is 0 in f16, and so is the square of a small gradient.
+fn updated<R: Rule>(rule: &R, run: &mut Run<'_>, param: &Tensor, grad: &Tensor, states: &mut [Tensor]) -> Result<Tensor> {
+    let low = |t: &Tensor| matches!(t.dtype(), DType::F16 | DType::BF16);
+    if !low(param) {
+        return rule.update(run, param, grad, states);
+    }
+    let wide = |t: &Tensor| if low(t) { t.to_dtype(DType::F32) } else { Ok(t.clone()) };
+    let types: Vec<DType> = states.iter().map(Tensor::dtype).collect();
+    states.iter_mut().try_for_each(|s| wide(s).map(|w| *s = w))?;
+    let new = rule.update(run, &wide(param)?, &wide(grad)?, states)?.to_dtype(param.dtype())?;
+    states.iter_mut().zip(types).try_for_each(|(s, dtype)| s.to_dtype(dtype).map(|n| *s = n))?;
+    Ok(new)
 }
 
 /// The gradients as one slab: where they are when they lie as the slab wants them, else packed, and from then on

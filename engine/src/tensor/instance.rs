@@ -27,6 +27,7 @@ impl Tensor {
     ) -> Result<Tensor> {
         let op = "instance_norm";
         self.expect_float(op)?;
+        let _own = crate::amp::suspend();
         if !use_input_stats {
             let Some((mean, var)) = running else {
                 return Err(Error::argument(op, "needs running statistics where the input's are not used"));

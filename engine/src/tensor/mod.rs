@@ -63,6 +63,7 @@ pub use index::{IndexArg, IntoIndex, Slice};
 pub use matrix::{LeastSquares, MatrixNorm};
 pub use operand::Operand;
 pub use random::{manual_seed, rng_state, set_rng_state};
+pub(crate) use random::{recorded, replayed};
 pub use sort::QuantileMode;
 pub use spatial::{BagMode, EmbeddingBag, GridMode, GridPadding, Interpolation, InterpolationMode};
 pub use statistics::Spacing;

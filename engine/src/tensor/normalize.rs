@@ -1,14 +1,14 @@
 //! Rows made comparable: softmax, and normalisation to mean 0 and variance 1.
 //!
 //! Each is ordinary tensor code over reductions, which the planner fuses into one kernel a row, with its
-//! closed-form gradient. Where a gradient of the gradient is wanted, what the closed form uses is computed
-//! anew from the inputs, so that it is differentiable too.
+//! closed-form gradient. Where a gradient of the gradient is wanted, statistics that the closed form uses are
+//! computed anew from the inputs, so that they are differentiable too.
 
 use smallvec::{SmallVec, smallvec};
 
 use super::Tensor;
 use super::dims::{Dims, resolve_reduced};
-use crate::autograd::{self, Edge};
+use crate::autograd::{self, Edge, Kept};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::shape::{Shape, dim_index};
@@ -38,12 +38,10 @@ impl Tensor {
                 let e = x.sub(&x.amax_keepdim(dim)?)?.exp()?;
                 e.div(&e.sum_keepdim(dim)?)
             })?;
-            let (x_, y_) = (x.snapshot()?, out.detached()?);
             // dx = y (dy - sum(dy y))
-            autograd::record_with(&out, "softmax", &[x], move |dy, _| {
-                let y = if autograd::is_enabled() { x_.softmax(dim)? } else { y_.clone() };
-                Ok(smallvec![Some(y.mul(&dy.sub(&dy.mul(&y)?.sum_keepdim(dim)?)?)?)])
-            });
+            autograd::record_with_output(&out, "softmax", &[x], move |y, dy, _| {
+                Ok(smallvec![Some(y.mul(&dy.sub(&dy.mul(y)?.sum_keepdim(dim)?)?)?)])
+            })?;
             Ok(out)
         })
     }
@@ -64,12 +62,10 @@ impl Tensor {
                 let above = x.sub(&x.amax_keepdim(dim)?)?;
                 above.sub(&above.exp()?.sum_keepdim(dim)?.log()?)
             })?;
-            let (x_, y_) = (x.snapshot()?, out.detached()?);
             // dx = dy - softmax(x) sum(dy)
-            autograd::record_with(&out, "log_softmax", &[x], move |dy, _| {
-                let y = if autograd::is_enabled() { x_.softmax(dim)? } else { y_.exp()? };
-                Ok(smallvec![Some(dy.sub(&y.mul(&dy.sum_keepdim(dim)?)?)?)])
-            });
+            autograd::record_with_output(&out, "log_softmax", &[x], move |y, dy, _| {
+                Ok(smallvec![Some(dy.sub(&y.exp()?.mul(&dy.sum_keepdim(dim)?)?)?)])
+            })?;
             Ok(out)
         })
     }
@@ -104,13 +100,12 @@ impl Tensor {
                 let top = top.masked_fill(&top.isinf()?, 0)?;
                 x.sub(&top)?.exp()?.sum_keepdim(&dims)?.log()?.add(&top)
             })?;
-            let (x_, y_, dims) = (x.snapshot()?, out.detached()?, dims.clone());
+            let x_ = Kept::new(x)?;
             // dx = dy exp(x - y)
-            autograd::record_with(&out, "logsumexp", &[x], move |dy, _| {
-                let y = if autograd::is_enabled() { x_.logsumexp_keepdim(&dims)? } else { y_.clone() };
-                let share = x_.sub(&y)?.exp()?.masked_fill(&y.eq(f64::NEG_INFINITY)?, 0)?;
+            autograd::record_with_output(&out, "logsumexp", &[x], move |y, dy, _| {
+                let share = x_.get()?.sub(y)?.exp()?.masked_fill(&y.eq(f64::NEG_INFINITY)?, 0)?;
                 Ok(smallvec![Some(share.mul(dy)?)])
-            });
+            })?;
             Ok(out)
         })
     }
@@ -194,6 +189,8 @@ impl Tensor {
         eps: f64,
     ) -> Result<Tensor> {
         self.expect_float("batch_norm")?;
+        // In mixed precision too the result has the input's type: only inside is it wider.
+        let _own = crate::amp::suspend();
         if self.numel() == 0 && self.rank() > 0 {
             return self.copied();
         }
@@ -280,13 +277,14 @@ impl Tensor {
             let mut inputs: SmallVec<[&Tensor; 3]> = smallvec![x];
             inputs.extend(w.as_ref());
             inputs.extend(b.as_ref());
-            let x_ = x.snapshot()?;
+            let x_ = Kept::new(x)?;
             let w_ = w.as_ref().map(Tensor::snapshot).transpose()?;
             let (w_shape, b_shape) = (w.as_ref().map(|w| Shape::from(w.shape())), b.as_ref().map(|b| Shape::from(b.shape())));
             // `w` is one number a row: both sums of the gradient are needed anyway, and serve twice.
             let per_row = w.as_ref().is_some_and(|w| w.rank() == x.rank() && dims.iter().all(|&d| w.shape()[d] == 1)) && b.is_some();
             let n: usize = dims.iter().map(|&d| x.shape()[d]).product();
             autograd::record_with(&out, op, &inputs, move |dy, needs| {
+                let x_ = x_.get()?;
                 let (mean, scale) = if autograd::is_enabled() {
                     let (mean, var) = moments(&x_, &dims)?;
                     (mean, var.add(eps)?.rsqrt()?)

@@ -1,5 +1,8 @@
 //! Random tensors. One global generator: a seed, and a count of the blocks of four words that were drawn.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
 use parking_lot::Mutex;
 
 use super::{Operand, Tensor, TensorOptions};
@@ -27,12 +30,55 @@ pub fn set_rng_state(state: (u64, u64)) {
     *GENERATOR.lock() = state;
 }
 
+/// What was drawn in a piece of work, in order: so that it can be done again with the same numbers.
+pub(crate) type Drawn = Vec<(u64, u64)>;
+
+thread_local! {
+    /// The pieces of work of this thread whose draws are written down, and those that draw what was.
+    static RECORDING: RefCell<Vec<Drawn>> = const { RefCell::new(Vec::new()) };
+    static REPLAYING: RefCell<Vec<VecDeque<(u64, u64)>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Takes blocks from the generator: its seed, and the first of them.
 pub(crate) fn draw(blocks: u64) -> (u64, u64) {
-    let mut state = GENERATOR.lock();
-    let drawn = *state;
-    state.1 = state.1.wrapping_add(blocks);
+    let again = REPLAYING.with_borrow_mut(|all| all.last_mut().and_then(VecDeque::pop_front));
+    let drawn = again.unwrap_or_else(|| {
+        let mut state = GENERATOR.lock();
+        let drawn = *state;
+        state.1 = state.1.wrapping_add(blocks);
+        drawn
+    });
+    RECORDING.with_borrow_mut(|all| all.iter_mut().for_each(|r| r.push(drawn)));
     drawn
+}
+
+/// Runs `f` and returns what it drew. Other threads may draw meanwhile.
+pub(crate) fn recorded<T>(f: impl FnOnce() -> T) -> (T, Drawn) {
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            RECORDING.with_borrow_mut(Vec::pop);
+        }
+    }
+    RECORDING.with_borrow_mut(|all| all.push(Drawn::new()));
+    let end = End;
+    let out = f();
+    let drawn = RECORDING.with_borrow_mut(|all| all.last_mut().map(std::mem::take)).unwrap_or_default();
+    drop(end);
+    (out, drawn)
+}
+
+/// Runs `f` with what was drawn before; the generator stays where it is.
+pub(crate) fn replayed<T>(drawn: &Drawn, f: impl FnOnce() -> T) -> T {
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            REPLAYING.with_borrow_mut(Vec::pop);
+        }
+    }
+    REPLAYING.with_borrow_mut(|all| all.push(drawn.iter().copied().collect()));
+    let _end = End;
+    f()
 }
 
 #[track_caller]

@@ -324,8 +324,9 @@ impl Tensor {
         let over = (self.count_along(&reduced) as f64 - correction).max(0.0);
         self.widened(|x| {
             let out = autograd::no_grad(|| x.sub(&x.mean_keepdim(&reduced)?)?.square()?.sum_keepdim(&reduced)?.div(over))?;
-            let (saved, dims) = (x.snapshot()?, reduced.clone());
+            let (saved, dims) = (autograd::Kept::new(x)?, reduced.clone());
             autograd::record_with(&out, "var", &[x], move |dy, _| {
+                let saved = saved.get()?;
                 let apart = saved.sub(&saved.mean_keepdim(&dims)?)?;
                 Ok(smallvec![Some(apart.mul(&dy.mul(2.0 / over)?)?)])
             });

@@ -3,6 +3,7 @@
 mod case;
 mod cold;
 mod limits;
+mod memory;
 mod peer;
 mod report;
 mod timer;
@@ -153,6 +154,12 @@ fn run(options: &Options) -> Result<bool, String> {
         report
             .notes
             .push(format!("Peak memory of a process that takes a GPT's gradients once: {:.0} MiB.", rss as f64 / f64::from(1 << 20)));
+    }
+    let measured: [(&str, fn(&Device) -> Result<Vec<String>, taper::Error>); 2] =
+        [("memory_transformer_blocks", memory::activations), ("packed_lstm_step", memory::padding)];
+    for (name, measure) in measured.into_iter().filter(|(name, _)| wanted(name)) {
+        report.notes.extend(measure(&device).map_err(|e| format!("{name}: {e}"))?);
+        device.empty_cache();
     }
     report.notes.iter().for_each(|note| println!("{note}"));
     if right && report.rows.is_empty() && report.notes.is_empty() {

@@ -21,7 +21,7 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
         let Some(layer) = built.into_layer() else {
             return Err(Outcome::failed(format!("{} is not a layer", layer["module"])));
         };
-        network = network.add(Boxed(layer));
+        network = network.add(layer);
     }
     load(&network, &sample["state_dict"], &maker)?;
     let loss = modules::build(sample["loss"]["module"].as_str().unwrap_or_default(), &sample["loss"], &mut maker)?;
@@ -63,22 +63,4 @@ pub fn sample(file: &File, sample: &Json, device: &Device) -> Step<()> {
     network.eval();
     let output = maker.stored(sample["final_eval_output"].as_str().unwrap_or_default())?;
     compare::tensor(&network.forward(&input)?, output, tolerance, Check::Values, "output")
-}
-
-/// A boxed layer is a layer.
-struct Boxed(Box<dyn taper::nn::Layer>);
-
-impl Module for Boxed {
-    fn members<'a>(&'a self, visit: &mut dyn FnMut(&str, taper::nn::Member<'a>)) {
-        self.0.members(visit);
-    }
-    fn members_mut(&mut self, visit: &mut dyn FnMut(&str, taper::nn::MemberMut<'_>)) {
-        self.0.members_mut(visit);
-    }
-}
-
-impl taper::nn::Layer for Boxed {
-    fn forward(&self, x: &taper::Tensor) -> taper::Result<taper::Tensor> {
-        self.0.forward(x)
-    }
 }

@@ -1,6 +1,7 @@
 //! Single steps of recurrent networks.
 
 use crate::error::{Error, Result};
+use crate::nn::copy::Copies;
 use crate::nn::module::{Member, MemberMut, Module};
 use crate::tensor::{Tensor, TensorOptions};
 
@@ -69,6 +70,11 @@ macro_rules! cells {
 
             fn members_mut(&mut self, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
                 self.0.direction.members_mut("", visit);
+            }
+
+            fn copied(&self, copies: &mut Copies) -> Result<$name> {
+                let Cell { op, kind, .. } = self.0;
+                Ok($name(Cell { op, kind, direction: self.0.direction.copied(copies)? }))
             }
         }
     )*};

@@ -12,6 +12,7 @@ pub use packed::{PackedSequence, pack_padded_sequence, pack_sequence, pad_packed
 use crate::error::{Error, Result};
 use crate::tensor::{Tensor, TensorOptions};
 
+use super::copy::Copies;
 use super::module::{Member, MemberMut, Module};
 use super::{Param, Training, dropout, init};
 use steps::{Kind, State, Weights, run};
@@ -56,6 +57,15 @@ impl Direction {
         })
     }
 
+    fn copied(&self, copies: &mut Copies) -> Result<Direction> {
+        let biases = match &self.biases {
+            Some((a, b)) => Some((copies.param(a)?, copies.param(b)?)),
+            None => None,
+        };
+        let hr = self.hr.as_ref().map(|p| copies.param(p)).transpose()?;
+        Ok(Direction { ih: copies.param(&self.ih)?, hh: copies.param(&self.hh)?, biases, hr })
+    }
+
     fn weights(&self, kind: Kind) -> Weights {
         let biases = self.biases.as_ref().map(|(a, b)| ((**a).clone(), (**b).clone()));
         Weights { kind, ih: (*self.ih).clone(), hh: (*self.hh).clone(), biases, hr: self.hr.as_deref().cloned() }
@@ -89,7 +99,7 @@ impl Direction {
 }
 
 /// What recurrent networks are built with; the defaults are PyTorch's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Config {
     inputs: usize,
     hidden: usize,
@@ -157,6 +167,12 @@ impl Module for Stack {
     fn members_mut(&mut self, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
         let ways = self.ways;
         self.directions.iter_mut().enumerate().for_each(|(i, d)| d.members_mut(&suffix(i, ways), visit));
+    }
+
+    fn copied(&self, copies: &mut Copies) -> Result<Stack> {
+        let directions = self.directions.iter().map(|d| d.copied(copies)).collect::<Result<_>>()?;
+        let Stack { op, kind, shown, ways, config, .. } = *self;
+        Ok(Stack { op, kind, directions, training: self.training.clone(), shown, ways, config })
     }
 }
 
@@ -337,6 +353,10 @@ macro_rules! networks {
 
             fn members_mut(&mut self, visit: &mut dyn FnMut(&str, MemberMut<'_>)) {
                 self.0.members_mut(visit);
+            }
+
+            fn copied(&self, copies: &mut Copies) -> Result<$name> {
+                self.0.copied(copies).map($name)
             }
         }
 

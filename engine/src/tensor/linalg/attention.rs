@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 
 use super::super::Tensor;
-use crate::autograd;
+use crate::autograd::{self, Kept};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::ops::{Attention, AttentionKeyGrad, AttentionQueryGrad, Grads, Scores, accumulated};
@@ -74,7 +74,12 @@ impl Tensor {
         let learned_mask = autograd::is_enabled() && operands.mask.as_ref().is_some_and(|m| m.edge().is_some());
         // The kernels on GPUs keep rows of up to 256 features in private memory.
         let wide = !self.device().is_cpu() && q[q.len() - 1].max(v[v.len() - 1]) > 256;
-        let y = if dropout > 0.0 || learned_mask || wide { operands.composed(dropout)? } else { operands.fused()? };
+        let y = match (learned_mask, dropout > 0.0) {
+            (true, _) => operands.composed(dropout)?,
+            (false, true) => operands.composed_again(dropout)?,
+            (false, false) if wide => operands.composed(0.0)?,
+            (false, false) => operands.fused()?,
+        };
         let heads = if operands.rank > 2 { 3 } else { 2 };
         let shape: Shape = operands.lead.iter().chain(&y.shape()[4 - heads..]).copied().collect();
         y.reshape(&shape[..])?.to_dtype(self.dtype())
@@ -126,9 +131,12 @@ impl Operands {
         Ok(Operands { q: four(q, h, &last(q))?, k: four(k, own, &last(k))?, v: four(v, own, &last(v))?, mask, scores, rank, lead })
     }
 
-    fn snapshot(&self) -> Result<Operands> {
+    /// The operands as they are now, to be had again by the gradient.
+    fn keep(&self) -> Result<impl Fn() -> Result<Operands> + Send + Sync + use<>> {
+        let (q, k, v) = (Kept::new(&self.q)?, Kept::new(&self.k)?, Kept::new(&self.v)?);
         let mask = self.mask.as_ref().map(Tensor::snapshot).transpose()?;
-        Ok(Operands { q: self.q.snapshot()?, k: self.k.snapshot()?, v: self.v.snapshot()?, mask, lead: self.lead.clone(), ..*self })
+        let (scores, rank, lead) = (self.scores, self.rank, self.lead.clone());
+        Ok(move || Ok(Operands { q: q.get()?, k: k.get()?, v: v.get()?, mask: mask.clone(), scores, rank, lead: lead.clone() }))
     }
 
     /// One kernel forwards, two backwards; what the gradient keeps is the operands, the result and one number a row.
@@ -139,18 +147,22 @@ impl Operands {
         let packed = Tensor::apply(Attention(self.scores), &inputs)?;
         let &[b, h, l, _] = self.q.shape() else { return Err(Error::argument(OP, "needs four dimensions")) };
         let e = self.v.shape()[3];
-        let result = move |packed: &Tensor| packed.narrow(0, 0, b * h * l * e)?.reshape([b, h, l, e]);
-        let y = result(&packed)?;
-        let saved = self.snapshot()?;
+        let (dtype, wide) = (self.q.dtype(), packed.dtype());
+        let (y, sums) = autograd::no_grad(|| -> Result<(Tensor, Tensor)> {
+            let y = packed.narrow(0, 0, b * h * l * e)?.reshape([b, h, l, e])?.to_dtype(dtype)?;
+            let sums = packed.narrow(0, b * h * l * e, b * h * l)?.reshape([b, h, l])?;
+            // Of 16-bit floats the rounded result is kept, not what it was rounded from.
+            Ok((y, if dtype == wide { sums } else { sums.copied()? }))
+        })?;
+        let (saved, result) = (self.keep()?, Kept::new(&y)?);
         autograd::record_with(&y, "attention", &[&self.q, &self.k, &self.v], move |dy, needs| {
+            let (saved, dy) = (saved()?, &dy.to_dtype(wide)?);
             if autograd::is_enabled() {
                 return saved.composed_backward(dy);
             }
-            let delta = dy.mul(&result(&packed)?)?.sum(-1)?;
-            let sums = packed.narrow(0, b * h * l * e, b * h * l)?.reshape([b, h, l])?;
+            let delta = dy.mul(&result.get()?.to_dtype(wide)?)?.sum(-1)?;
             let mut inputs = vec![&saved.q, &saved.k, &saved.v, dy, &sums, &delta];
             inputs.extend(&saved.mask);
-            let dtype = saved.q.dtype();
             let mut grads: Grads = smallvec![None, None, None];
             if needs[0] {
                 grads[0] = Some(Tensor::apply(AttentionQueryGrad(saved.scores), &inputs)?.to_dtype(dtype)?);
@@ -207,6 +219,18 @@ impl Operands {
             weights = weights.mul(&kept)?.mul(up)?;
         }
         weights.matmul(&self.wide(&self.v)?)
+    }
+
+    /// [`composed`](Self::composed) without keeping a matrix of scores for the gradient, which computes them again, and draws
+    /// the same random numbers.
+    #[track_caller]
+    fn composed_again(&self, dropout: f64) -> Result<Tensor> {
+        let (mask, scores, rank, lead) = (self.mask.clone(), self.scores, self.rank, self.lead.clone());
+        let attend = move |t: &[Tensor]| {
+            let [q, k, v] = [t[0].clone(), t[1].clone(), t[2].clone()];
+            Operands { q, k, v, mask: mask.clone(), scores, rank, lead: lead.clone() }.composed(dropout)
+        };
+        autograd::checkpoint(attend, &[&self.q, &self.k, &self.v])
     }
 
     /// The gradients as differentiable tensor code.

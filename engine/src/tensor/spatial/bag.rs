@@ -150,12 +150,12 @@ impl Tensor {
         })
     }
 
-    /// `rows` of this table as they are, with gradients divided by how often their index occurs.
-    fn by_frequency(&self, rows: &Tensor, flat: &Tensor) -> Result<Tensor> {
+    /// `rows` of this table (`[..index, features]`) as they are, with gradients divided by how often their index occurs.
+    pub(crate) fn by_frequency(&self, rows: &Tensor, index: &Tensor) -> Result<Tensor> {
         let (y, share) = no_grad(|| -> Result<(Tensor, Tensor)> {
-            let like = (DType::F32, self.device());
-            let counts = Tensor::zeros([self.shape()[0]], like)?.index_add(0, flat, &Tensor::ones([flat.numel()], like)?)?;
-            Ok((rows.detach()?, counts.index_select(0, flat)?.reciprocal()?.unsqueeze(1)?))
+            let (like, flat) = ((DType::F32, self.device()), index.flatten(0, -1)?);
+            let counts = Tensor::zeros([self.shape()[0]], like)?.index_add(0, &flat, &Tensor::ones([flat.numel()], like)?)?;
+            Ok((rows.detach()?, counts.index_select(0, &flat)?.reciprocal()?.reshape(index.shape())?.unsqueeze(-1)?))
         })?;
         record_with(&y, OP, &[rows], move |dy, _| Ok(smallvec![Some(dy.mul(&share.to_dtype(dy.dtype())?)?)]));
         Ok(y)

@@ -205,8 +205,15 @@ impl Tensor {
         }
         // From the last dimension on, which PyTorch's sums begin with too.
         let y = (0..spatial).rev().try_fold(self.clone(), |x, d| {
-            let map = Map::new(axis(d).rows(mode, how.antialias)?, shape[2 + d], &x)?;
-            x.resample(2 + d, &Arc::new(map), false)
+            let (axis, dtype) = (axis(d), ops::accumulated(x.dtype()));
+            let make = || Map::new(axis.rows(mode, how.antialias)?, axis.input, dtype, self.device());
+            // Small tables are kept for the next call.
+            let map = if axis.input.max(axis.output) <= 1 << 14 {
+                self.device().constant(format!("interpolate {axis:?} {mode:?} {} {dtype}", how.antialias), make)?
+            } else {
+                Arc::new(make()?)
+            };
+            x.resample(2 + d, &map, false)
         })?;
         y.to_dtype(self.dtype())
     }
@@ -284,8 +291,8 @@ impl Rows {
 }
 
 impl Map {
-    fn new(rows: Rows, size: usize, like: &Tensor) -> Result<Map> {
-        let forward = Table::new(&rows, ops::accumulated(like.dtype()), like.device())?;
+    fn new(rows: Rows, size: usize, dtype: DType, device: &Device) -> Result<Map> {
+        let forward = Table::new(&rows, dtype, device)?;
         Ok(Map { rows, size, forward, transposed: OnceLock::new() })
     }
 
@@ -321,6 +328,7 @@ impl Table {
 }
 
 /// One dimension that changes its size.
+#[derive(Debug)]
 struct Axis {
     input: usize,
     output: usize,

@@ -2,6 +2,7 @@ use super::super::Tensor;
 use super::{BagMode, EmbeddingBag, GridMode, GridPadding, Interpolation, InterpolationMode};
 use crate::device::Device;
 use crate::error::Result;
+use crate::testing::for_each_device;
 
 #[test]
 fn what_unpool_puts_back_is_what_pool_took() -> Result<()> {
@@ -90,4 +91,26 @@ fn bags_may_be_empty() -> Result<()> {
         assert_eq!(y.to_vec::<f32>()?, expected, "{mode:?}");
     }
     Ok(())
+}
+
+/// The tables of an interpolation are uploaded once for a device, and a few dozen of them are kept.
+#[test]
+fn constants_are_made_once() {
+    for_each_device(|device| {
+        let made = std::sync::atomic::AtomicUsize::new(0);
+        let get = |i: usize| {
+            device.constant(format!("constants_are_made_once {i}"), || {
+                made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Ok(i)
+            })
+        };
+        assert_eq!((*get(0)?, *get(0)?, *get(1)?, *get(0)?), (0, 0, 1, 0));
+        assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 2);
+        for i in 2..100 {
+            get(i)?;
+        }
+        get(0)?;
+        assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 101);
+        Ok(())
+    });
 }

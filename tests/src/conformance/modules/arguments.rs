@@ -46,6 +46,16 @@ impl Arguments<'_> {
         self.one(name, None, usize_of)
     }
 
+    /// A row of `rows`, of which negative ones count from the end; `None` if it was not given.
+    pub fn row(&self, name: &str, rows: usize) -> Step<Option<usize>> {
+        if self.given(name).is_none() {
+            return Ok(None);
+        }
+        let at = self.int(name, 0)?;
+        let at = usize::try_from(if at < 0 { at + rows as i64 } else { at });
+        at.map(Some).map_err(|_| Outcome::failed(format!("argument {name} is outside the {rows} rows")))
+    }
+
     pub fn float(&self, name: &str, default: f64) -> Step<f64> {
         self.one(name, Some(default), |v| match v {
             Value::Int(i) => Some(*i as f64),

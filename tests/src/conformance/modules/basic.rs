@@ -11,12 +11,14 @@ classes! {
         let (i, o) = (a.size("in_features")?, a.size("out_features")?);
         if a.flag("bias", true)? { nn::Linear::new(i, o, a.options()?)? } else { nn::Linear::no_bias(i, o, a.options()?)? }
     };
-    Embedding(num_embeddings, embedding_dim, padding_idx) |a| {
+    Embedding(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse) |a| {
         let (n, d) = (a.size("num_embeddings")?, a.size("embedding_dim")?);
-        match a.given("padding_idx") {
+        let table = match a.row("padding_idx", n)? {
             None => nn::Embedding::new(n, d, a.options()?)?,
-            Some(_) => nn::Embedding::with_padding(n, d, a.size("padding_idx")?, a.options()?)?,
-        }
+            Some(row) => nn::Embedding::with_padding(n, d, row, a.options()?)?,
+        };
+        let table = table.scale_grad_by_freq(a.flag("scale_grad_by_freq", false)?);
+        if a.given("max_norm").is_some() { table.max_norm(a.float("max_norm", 0.0)?, a.float("norm_type", 2.0)?) } else { table }
     };
     Bilinear(in1_features, in2_features, out_features, bias) |a| {
         let (i, j, o) = (a.size("in1_features")?, a.size("in2_features")?, a.size("out_features")?);

@@ -93,13 +93,8 @@ classes! {
         let bag = nn::EmbeddingBag::new(a.size("num_embeddings")?, a.size("embedding_dim")?, mode, a.options()?)?;
         let bag = bag.include_last_offset(a.flag("include_last_offset", false)?).scale_grad_by_freq(a.flag("scale_grad_by_freq", false)?);
         let bag = if a.given("max_norm").is_some() { bag.max_norm(a.float("max_norm", 0.0)?, a.float("norm_type", 2.0)?) } else { bag };
-        let bag = match a.given("padding_idx") {
-            Some(_) => {
-                // A negative one counts from the end.
-                let (at, rows) = (a.int("padding_idx", 0)?, a.int("num_embeddings", 0)?);
-                let at = usize::try_from(if at < 0 { at + rows } else { at });
-                bag.padding_idx(at.map_err(|_| Outcome::failed("argument padding_idx"))?)?
-            }
+        let bag = match a.row("padding_idx", a.size("num_embeddings")?)? {
+            Some(row) => bag.padding_idx(row)?,
             None => bag,
         };
         Built::with(bag, |bag, inputs| {

@@ -39,7 +39,7 @@ classes! {
         })
     };
     TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias) |a| {
-        Built::with(config(a)?.encoder_layer(a.options()?)?, |m, i| {
+        Built::layer_with(config(a)?.encoder_layer(a.options()?)?, |m, i| {
             Ok(m.forward(i.needed(0, "src")?, masks(i, (1, "src_mask"), (2, "src_key_padding_mask"), (3, "is_causal"))?)?.into())
         })
     };
@@ -50,7 +50,7 @@ classes! {
         let (layer, options) = (nested(a, "encoder_layer")?, a.options()?);
         let mut encoder = config(&layer)?.encoder(a.size("num_layers")?, options.clone())?;
         encoder.norm = norm(a)?;
-        Built::with(encoder, |m, i| {
+        Built::layer_with(encoder, |m, i| {
             Ok(m.forward(i.needed(0, "src")?, masks(i, (1, "mask"), (2, "src_key_padding_mask"), (3, "is_causal"))?)?.into())
         })
     };
