@@ -50,9 +50,9 @@ pub use runtime::{Adapter, Limits};
 pub use shape::Shape;
 pub use taper_macros::Module;
 pub use tensor::{
-    BagMode, Dims, EmbeddingBag, GridMode, GridPadding, IndexArg, Indexing, Interpolation, InterpolationMode, IntoIndex, IntoTensorData,
-    LeastSquares, MatrixNorm, Operand, QuantileMode, ScatterReduce, Signed, Sizes, Slice, Spacing, Tensor, TensorOptions, Unique,
-    manual_seed, rng_state, set_rng_state,
+    BagMode, ComplexTensor, Dims, EmbeddingBag, FftNorm, FrameWindow, GridMode, GridPadding, IndexArg, Indexing, Interpolation,
+    InterpolationMode, IntoIndex, IntoTensorData, LeastSquares, MatrixNorm, Operand, QuantileMode, ScatterReduce, Signed, Sizes, Slice,
+    Spacing, Stft, Tensor, TensorOptions, Unique, manual_seed, rng_state, set_rng_state,
 };
 
 /// What a program usually needs: `use taper::prelude::*;`.

@@ -120,6 +120,7 @@ const FULL: &[&str] = &[
     "log_softmax",
     "layer_norm",
     "norm",
+    "fft",
 ];
 
 /// The inputs of an operator in f32 where the scope wants them so; `None` where they are right already.

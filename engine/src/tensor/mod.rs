@@ -3,11 +3,13 @@
 mod activation;
 mod arrange;
 mod combine;
+mod complex;
 mod convert;
 mod create;
 mod dims;
 mod display;
 mod distance;
+mod fourier;
 mod frequency;
 mod index;
 mod inplace;
@@ -30,6 +32,7 @@ mod sort;
 mod spatial;
 mod special;
 mod statistics;
+mod stft;
 mod unary;
 mod unique;
 mod view;
@@ -50,10 +53,12 @@ use crate::shape::{Layout, Shape, numel};
 
 pub use arrange::Indexing;
 pub use combine::ScatterReduce;
+pub use complex::ComplexTensor;
 pub use create::IntoTensorData;
 pub use create::TensorOptions;
 pub(crate) use create::reserve;
 pub use dims::{Dims, Signed, Sizes};
+pub use fourier::FftNorm;
 pub use index::{IndexArg, IntoIndex, Slice};
 pub use matrix::{LeastSquares, MatrixNorm};
 pub use operand::Operand;
@@ -62,6 +67,7 @@ pub(crate) use random::{recorded, replayed};
 pub use sort::QuantileMode;
 pub use spatial::{BagMode, EmbeddingBag, GridMode, GridPadding, Interpolation, InterpolationMode};
 pub use statistics::Spacing;
+pub use stft::{FrameWindow, Stft};
 pub use unique::Unique;
 
 /// An n-dimensional array on a device, possibly not computed yet, possibly part of an autograd graph.

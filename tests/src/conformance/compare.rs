@@ -53,7 +53,12 @@ pub fn value(got: &Value, expected: &Json, maker: &Maker<'_>, tolerance: Toleran
         return items.iter().zip(list).enumerate().try_for_each(|(i, (g, e))| value(g, e, maker, tolerance, check, &format!("{at}[{i}]")));
     }
     if let Some(key) = expected.get("tensor").and_then(Json::as_str) {
-        let Value::Tensor(t) = got else { return wrong(format!("expected a tensor, got {got:?}")) };
+        let complex = expected.get("complex").is_some();
+        let t = match got {
+            Value::Tensor(t) if !complex => t,
+            Value::Complex(z) if complex => z.view_as_real(),
+            _ => return wrong(format!("expected a {} tensor, got {got:?}", if complex { "complex" } else { "real" })),
+        };
         return tensor(t, maker.stored(key)?, tolerance, check, at);
     }
     let number = |v: &Value| match v {

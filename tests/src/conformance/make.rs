@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use half::{bf16, f16};
 use serde_json::Value as Json;
 use taper::ops::registry::Value;
-use taper::{DType, Device, Element, Tensor};
+use taper::{ComplexTensor, DType, Device, Element, Tensor};
 
 use super::outcome::{Outcome, Step};
 use super::suite::{File, Stored, dtype};
@@ -68,7 +68,8 @@ impl<'a> Maker<'a> {
             Json::Array(_) => Value::List(self.list(v)?),
             Json::Object(o) => {
                 if let Some(key) = o.get("tensor").and_then(Json::as_str) {
-                    return self.argument(key, v).map(Value::Tensor);
+                    let t = self.argument(key, v)?;
+                    return Ok(if v.get("complex").is_some() { Value::Complex(t.view_as_complex()?) } else { Value::Tensor(t) });
                 }
                 if let Some(name) = o.get("module").or(o.get("function")).and_then(Json::as_str) {
                     return self.named(name, o);
@@ -92,6 +93,11 @@ impl<'a> Maker<'a> {
                         Value::Slice(part(0), part(1), part(2))
                     }
                     "ellipsis" => Value::Ellipsis,
+                    "complex" => {
+                        let part = |i: usize| inner.get(i).and_then(Json::as_f64).unwrap_or(f64::NAN);
+                        let part = |i: usize| Tensor::full([], part(i), (DType::F32, self.device));
+                        Value::Complex(ComplexTensor::new(&part(0)?, &part(1)?)?)
+                    }
                     other => return Err(Outcome::failed(format!("the engine has no values of kind '{other}'"))),
                 }
             }
@@ -112,9 +118,6 @@ impl<'a> Maker<'a> {
     fn argument(&mut self, key: &str, v: &Json) -> Step<Tensor> {
         if let Some(t) = self.made.get(key) {
             return Ok(t.clone());
-        }
-        if v.get("complex").is_some() {
-            return Err(Outcome::failed("the engine has no complex tensors"));
         }
         let stored = self.stored(key)?;
         let stride: Option<Vec<usize>> = v.get("stride").and_then(|s| serde_json::from_value(s.clone()).ok());

@@ -3,7 +3,7 @@
 use crate::device::Device;
 use crate::dtype::{DType, Scalar};
 use crate::error::{Error, Result};
-use crate::tensor::{Dims, Operand, Signed, Tensor};
+use crate::tensor::{ComplexTensor, Dims, Operand, Signed, Tensor};
 
 /// An argument or a result.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub enum Value {
     DType(DType),
     Device(Device),
     Tensor(Tensor),
+    /// A tensor of complex numbers, or one complex number.
+    Complex(ComplexTensor),
     /// A list or a tuple.
     List(Vec<Value>),
     /// `start:stop:step`, of an index.
@@ -25,13 +27,14 @@ pub enum Value {
 }
 
 impl Value {
-    /// The tensor this is.
+    /// The tensor this is; of complex numbers the pairs.
     ///
     /// # Errors
     /// It is something else.
     pub fn tensor(&self) -> Result<&Tensor> {
         match self {
             Value::Tensor(t) => Ok(t),
+            Value::Complex(z) => Ok(z.view_as_real()),
             other => Err(Error::argument("registry", format!("expected a tensor, got {}", other.kind()))),
         }
     }
@@ -47,6 +50,7 @@ impl Value {
             Value::DType(_) => "a dtype",
             Value::Device(_) => "a device",
             Value::Tensor(_) => "a tensor",
+            Value::Complex(_) => "a complex tensor",
             Value::List(_) => "a list",
             Value::Slice(..) => "a slice",
             Value::Ellipsis => "an ellipsis",
@@ -70,6 +74,7 @@ value_from! {
     f64, Float as f64;
     String, Str as String;
     Tensor, Tensor as Tensor;
+    ComplexTensor, Complex as ComplexTensor;
     DType, DType as DType;
 }
 

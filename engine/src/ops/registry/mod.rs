@@ -19,6 +19,7 @@
 
 mod arrange;
 mod combine;
+mod complex;
 mod convert;
 mod create;
 mod decompose;
@@ -110,6 +111,7 @@ pub fn operators() -> impl Iterator<Item = &'static Operator> {
         combine::ROWS,
         masked::ROWS,
         training::ROWS,
+        complex::ROWS,
     ]
     .into_iter()
     .flatten()
