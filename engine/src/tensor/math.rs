@@ -52,25 +52,26 @@ methods! {
     /// # Errors
     /// As for [`add`](Self::add).
     div: |a, b| Operand::div(a, b);
-    /// `self / other` rounded down (Python's `//`). An integer divided by 0 is 0.
+    /// `self / other` rounded down (Python's `//`).
     ///
     /// # Errors
-    /// As for [`add`](Self::add); integers by the number 0.
+    /// As for [`add`](Self::add); integers by the number 0. On the CPU the next read reports integers divided by a 0 in
+    /// a tensor; on a GPU the result is 0.
     floor_divide: |a, b| Operand::divide(&ops::FLOOR_DIVIDE, a, b);
-    /// `self / other` rounded toward zero; like `torch.div(.., rounding_mode="trunc")`. An integer divided by 0 is 0.
+    /// `self / other` rounded toward zero; like `torch.div(.., rounding_mode="trunc")`.
     ///
     /// # Errors
-    /// As for [`add`](Self::add); integers by the number 0.
+    /// As for [`floor_divide`](Self::floor_divide).
     trunc_divide: |a, b| Operand::divide(&ops::TRUNC_DIVIDE, a, b);
     /// What [`floor_divide`](Self::floor_divide) leaves: it has the sign of the divisor (Python's `%`).
     ///
     /// # Errors
-    /// As for [`add`](Self::add); integers by the number 0.
+    /// As for [`floor_divide`](Self::floor_divide).
     remainder: |a, b| Operand::divide(&ops::REMAINDER, a, b);
     /// What [`trunc_divide`](Self::trunc_divide) leaves: it has the sign of `self` (C's `fmod`).
     ///
     /// # Errors
-    /// As for [`add`](Self::add); integers by the number 0.
+    /// As for [`floor_divide`](Self::floor_divide).
     fmod: |a, b| Operand::divide(&ops::FMOD, a, b);
     /// `self` to the power of `other`. Integers wrap; a negative integer exponent in a tensor gives 0 (1 or -1 for
     /// a base of 1 or -1).

@@ -266,13 +266,18 @@ impl Operand {
     /// A division or remainder that has no value for an integer divisor 0.
     #[track_caller]
     pub(super) fn divide(f: &'static Function, a: &Operand, b: &Operand) -> Result<Tensor> {
-        if let Operand::Scalar(s) = b
-            && s.as_f64() == 0.0
-            && !Operand::common_dtype(f.name, &[a, b])?.is_float()
-        {
-            return Err(Error::argument(f.name, "integers cannot be divided by 0"));
+        if Operand::common_dtype(f.name, &[a, b])?.is_float() {
+            return Operand::apply(f, &[a, b], false);
         }
-        Operand::apply(f, &[a, b], false)
+        match b {
+            Operand::Scalar(s) if s.as_f64() == 0.0 => Err(Error::argument(f.name, "an integer cannot be divided by 0")),
+            // Plus 0, or an error at the next read.
+            Operand::Tensor(t) if t.device().is_cpu() => {
+                let checked = t.add(&Tensor::apply(ops::Expect::Divisors(f.name), &[t])?)?;
+                Operand::apply(f, &[a, &checked.into()], false)
+            }
+            _ => Operand::apply(f, &[a, b], false),
+        }
     }
 
     /// For functions that integers and bools alone do not have.
@@ -322,7 +327,7 @@ impl Tensor {
 impl Operand {
     /// `torch.where` with promotion and broadcasting.
     #[track_caller]
-    pub(super) fn select(cond: &Tensor, a: &Operand, b: &Operand) -> Result<Tensor> {
+    pub(crate) fn select(cond: &Tensor, a: &Operand, b: &Operand) -> Result<Tensor> {
         const OP: &str = "where";
         let fit = || -> Result<Tensor> {
             let dtype = Operand::common_dtype(OP, &[a, b])?;
