@@ -7,7 +7,7 @@ use super::rows;
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::tensor::{MatrixNorm, Operand, Tensor};
+use crate::tensor::{ComplexTensor, MatrixNorm, Operand, Tensor};
 
 impl FromValue for MatrixNorm {
     const WHAT: &'static str = "a number, 'fro' or 'nuc'";
@@ -91,6 +91,7 @@ rows! {
     "linalg.pinv"(input: Tensor, rcond: Operand, hermitian: bool = false) input.pinv_with(None, Some(rcond), hermitian);
     "pinverse"(input: Tensor, rcond: f64 = 1e-15) input.pinv_with(None, Some(rcond.into()), false);
     "linalg.solve"(A: Tensor, B: Tensor, left: bool = true) A.solve(&B, left);
+    "linalg.solve"(A: ComplexTensor, B: ComplexTensor) A.solve(&B);
     "linalg.solve_ex"(A: Tensor, B: Tensor, left: bool = true, check_errors: bool = false) A.solve_ex(&B, left, check_errors);
     "linalg.solve_triangular"(input: Tensor, B: Tensor, upper: bool, left: bool = true, unitriangular: bool = false)
         input.solve_triangular(&B, upper, left, unitriangular);
@@ -122,6 +123,8 @@ rows! {
     "svd"(input: Tensor, some: bool = true, compute_uv: bool = true) svd_old(&input, some, compute_uv);
     "linalg.eigh"(input: Tensor, UPLO: String = "L".into()) input.eigh(upper(&UPLO)?);
     "linalg.eigvalsh"(input: Tensor, UPLO: String = "L".into()) input.eigvalsh(upper(&UPLO)?);
+    "linalg.eig"(A: Tensor) A.eig();
+    "linalg.eigvals"(A: Tensor) A.eigvals();
     "linalg.lu"(A: Tensor, pivot: bool = true) {
         pivoted(pivot)?;
         let (p, l, u) = A.lu()?;

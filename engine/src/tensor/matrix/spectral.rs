@@ -1,9 +1,9 @@
 //! Eigenvalues and singular values.
 
-use super::super::Tensor;
+use super::super::{ComplexTensor, Tensor};
 use super::{split, square};
 use crate::error::{Error, Result};
-use crate::ops::{Eigh, MatrixExp, Polar, Svd, part};
+use crate::ops::{Eig, Eigh, MatrixExp, Polar, Svd, part};
 
 /// Eigenvalues and singular values.
 impl Tensor {
@@ -38,6 +38,41 @@ impl Tensor {
     pub fn eigvalsh(&self, upper: bool) -> Result<Tensor> {
         let (_, n) = square("linalg.eigh", self)?;
         part(&Tensor::rows(Eigh { upper, vectors: false }, &[self])?, 0, &[n])
+    }
+
+    /// Eigenvalues `[.., n]` and eigenvectors (the columns of `[.., n, n]`) of general matrices, complex numbers both; like
+    /// `torch.linalg.eig`. Pairs of eigenvalues stand together, otherwise they are in no order. Runs on the host.
+    ///
+    /// Vectors have length 1, and the largest element of a complex one is real; their signs are arbitrary. Their gradient only
+    /// means something for functions that do not depend on their sign and angle.
+    ///
+    /// # Errors
+    /// Matrices that are not square, other types than `f32` and `f64`. Infinities and NaN give NaN.
+    ///
+    /// ```
+    /// # use taper::prelude::*; fn main() -> taper::Result<()> {
+    /// let turn = Tensor::new([[0.0, -1.0], [1.0, 0.0]], &Device::cpu())?;
+    /// let (values, vectors) = turn.eig()?;
+    /// assert_eq!(values.view_as_real().to_vec::<f32>()?, [0.0, 1.0, 0.0, -1.0]);
+    /// assert_eq!(vectors.shape(), [2, 2]);
+    /// # Ok(()) }
+    /// ```
+    #[track_caller]
+    pub fn eig(&self) -> Result<(ComplexTensor, ComplexTensor)> {
+        let (_, n) = square("linalg.eig", self)?;
+        let rows = Tensor::rows(Eig { vectors: true }, &[self])?;
+        let (values, vectors) = (part(&rows, 0, &[n, 2])?, part(&rows, 2 * n, &[n, n, 2])?);
+        Ok((values.view_as_complex()?, vectors.view_as_complex()?))
+    }
+
+    /// The eigenvalues of [`eig`](Self::eig) alone; like `torch.linalg.eigvals`.
+    ///
+    /// # Errors
+    /// As [`eig`](Self::eig).
+    #[track_caller]
+    pub fn eigvals(&self) -> Result<ComplexTensor> {
+        let (_, n) = square("linalg.eigvals", self)?;
+        part(&Tensor::rows(Eig { vectors: false }, &[self])?, 0, &[n, 2])?.view_as_complex()
     }
 
     /// `(U, S, Vᵀ)` of `A = U diag(S) Vᵀ` for matrices `[.., m, n]`: `[.., m, k]`, `[.., k]` (descending), `[.., k, n]` with

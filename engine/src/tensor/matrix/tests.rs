@@ -2,7 +2,7 @@
 
 use crate::autograd::{gradcheck, gradgradcheck};
 use crate::testing::for_each_device;
-use crate::{DType, Device, MatrixNorm, Result, Tensor};
+use crate::{ComplexTensor, DType, Device, MatrixNorm, Result, Tensor};
 
 /// Numbers without a pattern, from 0 on an arbitrary but fixed sequence.
 fn numbers(shape: &[usize], seed: u64) -> Result<Tensor> {
@@ -93,6 +93,61 @@ fn symmetric_matrices_come_apart_and_together() -> Result<()> {
         same(&positive.matmul(&b.cholesky_solve(&l, false)?)?, &b);
         same(&l.cholesky_inverse(false)?, &positive.inv()?);
     }
+    Ok(())
+}
+
+/// `A V = V diag(L)`, and the vectors have length 1.
+fn eigenvectors(a: &Tensor, vectors_of_full_rank: bool) -> Result<()> {
+    let (l, v) = a.eig()?;
+    let left = ComplexTensor::from_real(a)?.matmul(&v)?;
+    same(left.view_as_real(), v.mul(&l.unsqueeze(-2)?)?.view_as_real());
+    let lengths = v.abs()?.square()?.sum(-2)?;
+    same(&lengths, &lengths.ones_like()?);
+    same(l.view_as_real(), a.eigvals()?.view_as_real());
+    if vectors_of_full_rank {
+        same(&l.sum(-1)?.real()?, &a.diagonal(0, -2, -1)?.sum(-1)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn general_matrices_have_complex_eigenvalues() -> Result<()> {
+    for n in [1, 2, 3, 4, 5, 8, 13, 40] {
+        eigenvectors(&numbers(&[3, n, n], n as u64)?, true)?;
+        // Large and small rows: what balancing is for.
+        let scale = Tensor::arange(0, n, 1, (DType::F64, &Device::cpu()))?.mul(2)?.exp()?;
+        let scaled = numbers(&[n, n], 7 * n as u64)?.mul(&scale)?.div(&scale.unsqueeze(-1)?)?;
+        let pairs = |a: &Tensor| a.eigvals()?.view_as_real().to_vec::<f64>();
+        let (plain, values) = (pairs(&numbers(&[n, n], 7 * n as u64)?)?, pairs(&scaled)?);
+        for z in values.chunks_exact(2) {
+            assert!(plain.chunks_exact(2).any(|w| (z[0] - w[0]).hypot(z[1] - w[1]) < 1e-9), "{z:?} is none of {plain:?}");
+        }
+    }
+    let cpu = Device::cpu();
+    // A cyclic shift has the roots of unity; they are as far apart as they can be, and all of them of one size.
+    let shift = Tensor::eye(12, (DType::F64, &cpu))?.roll(&[1][..], &[0][..])?;
+    eigenvectors(&shift, true)?;
+    same(&shift.eigvals()?.abs()?, &Tensor::ones([12], (DType::F64, &cpu))?);
+    let angles = shift.eigvals()?.angle()?.to_vec::<f64>()?;
+    for k in -5..=6 {
+        let root = k as f64 * std::f64::consts::TAU / 12.0;
+        assert!(angles.iter().any(|angle| ((angle - root) / 2.0).sin().abs() < 1e-12), "{k} of {angles:?}");
+    }
+    // Numbers whose squares no type holds.
+    for size in [1e-200, 1e200] {
+        let a = numbers(&[5, 5], 5)?;
+        let (l, v) = a.mul(size)?.eig()?;
+        let left = ComplexTensor::from_real(&a)?.matmul(&v)?;
+        same(left.view_as_real(), v.mul(&l.scale(1.0 / size)?.unsqueeze(-2)?)?.view_as_real());
+    }
+    let triangle = numbers(&[6, 6], 4)?.triu(0)?;
+    eigenvectors(&triangle, true)?;
+    same(&triangle.eigvals()?.real()?, &triangle.diagonal(0, 0, 1)?);
+    // Without enough vectors, without any structure, and with a pair that is one number twice.
+    eigenvectors(&Tensor::new([[2.0, 1.0], [0.0, 2.0]], (DType::F64, &cpu))?, true)?;
+    eigenvectors(&Tensor::zeros([3, 3], (DType::F64, &cpu))?, true)?;
+    eigenvectors(&Tensor::new([[0.0, 0.0], [3.0, 0.0]], (DType::F64, &cpu))?, false)?;
+    assert!(triangle.mul(f64::NAN)?.eigvals()?.abs()?.to_vec::<f64>()?.iter().all(|v| v.is_nan()));
     Ok(())
 }
 
@@ -218,6 +273,21 @@ fn spectra_differentiate_twice() -> Result<()> {
     check(|x| x[0].polar().map(|f| f.1), &[&square])?;
     check(|x| definite(&x[0])?.matrix_sqrth(false), &[&square])?;
     check(|x| x[0].matrix_exp(), &[&square])
+}
+
+/// The exponential of matrices by their eigenvalues.
+fn exponential(a: &Tensor) -> Result<Tensor> {
+    let (l, v) = a.eig()?;
+    // M V⁻¹ = (V⁻ᴴ Mᴴ)ᴴ
+    v.mh()?.solve(&v.mul(&l.exp()?.unsqueeze(-2)?)?.mh()?)?.mh()?.real()
+}
+
+#[test]
+fn complex_eigenvalues_differentiate_twice() -> Result<()> {
+    let a = leaf(&[2, 4, 4], 3)?;
+    same(&exponential(&a.detach()?)?, &a.detach()?.matrix_exp()?);
+    check(|x| exponential(&x[0]), &[&a.detach()?.narrow(0, 0, 1)?.clone_data()?.requires_grad_(true)?.clone()])?;
+    check(|x| Ok(x[0].eigvals()?.exp()?.view_as_real().clone()), &[&leaf(&[4, 4], 3)?])
 }
 
 #[test]
