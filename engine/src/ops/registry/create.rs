@@ -52,6 +52,7 @@ rows! {
     "randint_like"(input: Tensor, low: i64, high: i64, dtype: Option<DType>, device: Option<On>)
         Tensor::randint(low, high, input.shape(), options_of(&input, dtype, device));
     "bernoulli"(input: Tensor) input.bernoulli();
+    "bernoulli"(input: Tensor, p: f64) input.full_like(p)?.bernoulli();
 
     "clone"(input: Tensor) input.clone_data();
     "item"(input: Tensor) match input.dtype() {

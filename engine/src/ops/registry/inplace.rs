@@ -2,7 +2,7 @@
 //! put into it.
 
 use super::math::{divide, times};
-use super::{Operator, row};
+use super::{Operator, Value, row};
 use crate::dtype::Scalar;
 use crate::tensor::{Operand, Tensor};
 
@@ -43,6 +43,41 @@ table! {
     "uniform_"(input: Tensor, from: f64 = 0.0, to: f64 = 1.0) input.uniform_(from, to).cloned();
     "normal_"(input: Tensor, mean: f64 = 0.0, std: f64 = 1.0) input.normal_(mean, std).cloned();
     "exponential_"(input: Tensor, lambd: f64 = 1.0) input.exponential_(lambd).cloned();
+}
+
+/// Functions of `nn.functional` whose result takes the input's place with `inplace=True`.
+const FUNCTIONS: &[&str] = &[
+    "relu",
+    "relu6",
+    "elu",
+    "selu",
+    "celu",
+    "leaky_relu",
+    "rrelu",
+    "hardtanh",
+    "hardswish",
+    "hardsigmoid",
+    "silu",
+    "mish",
+    "threshold",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+];
+
+/// Arguments by name.
+pub(super) type Named<'k> = Vec<(&'k str, Value)>;
+
+/// The arguments of one of these functions without `inplace`, and whether it was true.
+pub(super) fn flag<'k>(name: &str, kwargs: &[(&'k str, Value)]) -> Option<(Named<'k>, bool)> {
+    let at = kwargs.iter().position(|(k, v)| *k == "inplace" && matches!(v, Value::Bool(_)))?;
+    name.strip_prefix("nn.functional.").filter(|f| FUNCTIONS.contains(f))?;
+    let mut rest = kwargs.to_vec();
+    let (_, on) = rest.remove(at);
+    Some((rest, matches!(on, Value::Bool(true))))
 }
 
 /// The operator `name` is the in-place form of, without a row of its own.

@@ -60,6 +60,8 @@ rows! {
     "allclose"(input: Tensor, other: Tensor, rtol: f64 = 1e-5, atol: f64 = 1e-8, equal_nan: bool = false) input.allclose(&other, rtol, atol, equal_nan);
     "equal"(input: Tensor, other: Tensor) input.equal(&other);
     "where"(condition: Tensor, input: Tensor, other: Operand) input.where_(&condition, other);
+    "where"(condition: Tensor, input: Scalar, other: Operand) Operand::select(&condition, &input.into(), &other);
+    "where"(condition: Tensor) condition.nonzero()?.unbind(1);
     "masked_fill"(input: Tensor, mask: Tensor, value: Operand) input.masked_fill(&mask, value);
     "clamp"(input: Tensor, min: Option<Operand> = None, max: Option<Operand> = None) clamp(&input, min, max);
     "clamp_min"(input: Tensor, min: Operand) clamp(&input, Some(min), None);

@@ -123,6 +123,11 @@ pub fn operators() -> impl Iterator<Item = &'static Operator> {
 /// No such operator; arguments no signature takes (the message is about the last one that takes as many).
 pub fn prepare(name: &str, args: &[Value], kwargs: &[(&str, Value)], device: &Device) -> Result<Ready> {
     let mut why = None;
+    if let (Some((kwargs, on)), Some(op)) = (inplace::flag(name, kwargs), overloads(name).first()) {
+        let ready = prepare(name, args, &kwargs, device)?;
+        let Some(Value::Tensor(input)) = args.first().filter(|_| on).cloned() else { return Ok(ready) };
+        return Ok(Box::new(move || input.overwrite(op.name, ready()?.tensor().cloned()).cloned().map(Value::Tensor)));
+    }
     if let (true, Some(base), Some(Value::Tensor(input))) = (overloads(name).is_empty(), inplace::of(name), args.first()) {
         let (input, ready) = (input.clone(), prepare(base, args, kwargs, device)?);
         return Ok(Box::new(move || {
@@ -262,6 +267,19 @@ mod tests {
         assert_eq!(rows[1].tensor()?.to_vec::<i64>()?, [1, 1]);
         let pairs = call("max", &[x.clone(), x.clone()], &[], &device)?;
         assert_eq!(pairs.tensor()?.shape(), [2, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn activations_take_their_inputs_place() -> Result<()> {
+        let device = Device::cpu();
+        let x = Tensor::new([-1.0, 2.0], &device)?;
+        let relu = |on: bool| call("nn.functional.relu", &[(&x).into()], &[("inplace", on.into())], &device);
+        assert_eq!(relu(false)?.tensor()?.to_vec::<f32>()?, [0.0, 2.0]);
+        assert_eq!(x.to_vec::<f32>()?, [-1.0, 2.0]);
+        relu(true)?;
+        assert_eq!(x.to_vec::<f32>()?, [0.0, 2.0]);
+        assert!(call("nn.functional.softsign", &[(&x).into()], &[("inplace", true.into())], &device).is_err());
         Ok(())
     }
 

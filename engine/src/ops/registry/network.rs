@@ -33,10 +33,7 @@ rows! {
         let dim = dim.unwrap_or_else(|| implied(&input));
         converted(input, dtype)?.log_softmax(dim)
     };
-    "nn.functional.rrelu"(input: Tensor, lower: f64 = 1.0 / 8.0, upper: f64 = 1.0 / 3.0, training: bool = false, inplace: bool = false) {
-        let _ = inplace;
-        input.rrelu(lower, upper, training)
-    };
+    "nn.functional.rrelu"(input: Tensor, lower: f64 = 1.0 / 8.0, upper: f64 = 1.0 / 3.0, training: bool = false) input.rrelu(lower, upper, training);
     "nn.functional.rms_norm"(input: Tensor, normalized_shape: Vec<usize>, weight: Option<Tensor>, eps: Option<f64>)
         input.rms_norm(&normalized_shape, weight.as_ref(), eps);
     "rms_norm"(input: Tensor, normalized_shape: Vec<usize>, weight: Option<Tensor>, eps: Option<f64>)
