@@ -1,10 +1,12 @@
 //! What plans cost, as counts: dispatches, submits, pipelines, plans, bytes. Never seconds.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use taper::nn::{Linear, Module};
+use taper::amp::autocast;
+use taper::autograd::checkpoint;
+use taper::nn::{Linear, Masks, Module, TransformerConfig};
 use taper::optim::{Adam, AdamW, Optimizer, Sgd, clip_grad_norm_};
-use taper::{Device, Error, Result, Stats, Tensor, loss, no_grad, with_eager};
+use taper::{DType, Device, Error, Result, Stats, Tensor, loss, no_grad, with_eager};
 use taper_tests::{Rng, assert_close, for_each_device, gpus, read};
 
 /// Counters belong to a device: one test at a time uses it.
@@ -191,6 +193,55 @@ fn a_step_of_148_parameters_is_at_most_8_dispatches() {
         }
         let ((), cost) = measure(device, || adam.step())?;
         assert!(cost.dispatches <= 8, "{device}: {cost:?}");
+        Ok(())
+    });
+}
+
+/// Bytes of a training step at their peak, less what lasts: parameters, gradients, and an optimizer's state.
+fn activations(device: &Device, checkpointed: bool, low: bool) -> Result<usize> {
+    const LAYERS: usize = 8;
+    let config = TransformerConfig::new(64, 4).dim_feedforward(256).dropout(0.1).batch_first(true).norm_first(true);
+    let blocks = (0..LAYERS).map(|_| config.encoder_layer(device).map(Arc::new)).collect::<Result<Vec<_>>>()?;
+    let mut adam = AdamW::new(blocks.iter().flat_map(|b| b.parameters()), 1e-4)?;
+    let x = data(device, &[8, 64, 64], 3)?;
+    x.realize()?;
+    let mut most = 0;
+    for _ in 0..2 {
+        device.synchronize()?;
+        device.reset_peak_memory();
+        // Before the second step there are gradients too.
+        let before = device.memory().allocated;
+        let forward = || {
+            blocks.iter().try_fold(x.clone(), |x, block| match checkpointed {
+                true => {
+                    let block = block.clone();
+                    checkpoint(move |x| block.forward(&x[0], Masks::default()), &[&x])
+                }
+                false => block.forward(&x, Masks::default()),
+            })
+        };
+        let y = if low { autocast(DType::F16, forward)? } else { forward()? };
+        let loss = y.to_dtype(DType::F32)?.square()?.mean_all()?;
+        adam.zero_grad(true)?;
+        loss.backward()?;
+        adam.step()?;
+        device.synchronize()?;
+        most = device.memory().peak - before;
+    }
+    Ok(most)
+}
+
+/// What is computed again is not kept until then, half as wide values take half of the room, and gradients do not wait for the step
+/// to be put in their places.
+#[test]
+fn checkpoints_and_low_precision_cut_what_a_step_holds() {
+    let _alone = alone();
+    for_each_device(|device| {
+        let plain = activations(device, false, false)?;
+        let checkpointed = activations(device, true, false)?;
+        assert!(checkpointed * 10 <= plain * 4, "{device}: {checkpointed} bytes of {plain}");
+        let low = activations(device, false, true)?;
+        assert!(low * 10 <= plain * 6, "{device}: {low} bytes of {plain}");
         Ok(())
     });
 }

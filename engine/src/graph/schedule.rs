@@ -429,7 +429,23 @@ impl Scheduler<'_> {
         values.len() + own
     }
 
-    /// Kernels in topological order, otherwise as early as their root was asked for.
+    /// When a group's work was asked for. An assignment to a place that nobody else reads: when its value was, and the place itself
+    /// first of all. Products that go into an optimizer's slab would otherwise all run at the end, and what they read would have
+    /// to be kept until then.
+    fn asked(&self, group: &Group) -> usize {
+        let node = &self.snapshot.nodes[group.root];
+        if node.op.name() == "uninit" {
+            return 0;
+        }
+        let (Kind::Assign(_), [(Source::Node(place), _), (value, _)]) = (node.op.kind(), &node.inputs[..]) else { return group.root };
+        if self.snapshot.nodes[*place].held || self.consumers[*place].len() > 1 {
+            return group.root;
+        }
+        let work = group.members.keys().copied().filter(|&m| m != group.root).max();
+        work.or(if let Source::Node(value) = value { Some(*value) } else { None }).unwrap_or(group.root)
+    }
+
+    /// Kernels in topological order, otherwise in the order in which they were asked for.
     fn order(self) -> Schedule {
         let count = self.groups.len();
         let mut waiting = vec![0usize; count];
@@ -452,15 +468,16 @@ impl Scheduler<'_> {
                 next[from].insert(g);
             }
         }
+        let asked: Vec<usize> = self.groups.iter().map(|g| self.asked(g)).collect();
         let mut ready: BinaryHeap<Reverse<(usize, usize)>> =
-            (0..count).filter(|&g| waiting[g] == 0).map(|g| Reverse((self.groups[g].root, g))).collect();
+            (0..count).filter(|&g| waiting[g] == 0).map(|g| Reverse((asked[g], g))).collect();
         let mut order = Vec::with_capacity(count);
         while let Some(Reverse((_, g))) = ready.pop() {
             order.push(g);
             for &n in &next[g] {
                 waiting[n] -= 1;
                 if waiting[n] == 0 {
-                    ready.push(Reverse((self.groups[n].root, n)));
+                    ready.push(Reverse((asked[n], n)));
                 }
             }
         }

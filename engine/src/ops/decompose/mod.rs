@@ -12,7 +12,7 @@
 //! of the steps are those of LAPACK's unblocked routines, so that models tuned elsewhere find what they expect.
 //!
 //! That is why these are not calls of the `faer` crate: its singular vectors and eigenvectors have other signs (in each of
-//! the six matrices of PyTorch's recorded cases that were tried with 0.24), so those routines would stay, and with them all that the
+//! the five matrices of PyTorch's recorded cases that were tried with 0.24), so those routines would stay, and with them all that the
 //! others here share. It also asks for 17 more crates and 80 seconds of a core to compile in release.
 
 mod cholesky;
