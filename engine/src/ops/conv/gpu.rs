@@ -1,5 +1,5 @@
 //! Convolution on a GPU: one product kernel, told by numbers which of the three it computes. See
-//! `shaders/conv_registers.wgsl`.
+//! `shaders/conv_registers.wgsl`; `conv_row.wgsl` is for a single row.
 
 use super::Geometry;
 use crate::graph::kernel::{Launch, Launches, Read, Write};
@@ -44,10 +44,11 @@ impl Job {
         let strided = self.stride != [1; SPATIAL];
         // What moves along z, or is larger than one plane.
         let deep = [self.size, self.k_digits, self.col_digits].iter().any(|d| d[0] != 1) || self.origin[0] != 0;
+        let row = self.m == 1 && self.piece == 0;
         let broadcast = adapter.software && adapter.subgroups == Some((8, 8)) && self.m >= 24 && self.n >= 24;
         let out4 = self.n % 4 == 0 && matches!(write(true), Write::Output4);
         let mut consts = vec![("DEEP", deep as u32), ("STRIDED", strided as u32), ("OUT4", out4 as u32)];
-        if !adapter.software {
+        if !adapter.software && !row {
             consts.push(("ALONG_K", self.along_k as u32));
         }
         let k_digits @ [k_deep, k_high, k_low] = self.k_digits.map(|d| d.max(1));
@@ -68,6 +69,7 @@ impl Job {
             params.extend(jump.map(|v| v as u32));
             Launch {
                 shader: match (adapter.software, broadcast) {
+                    _ if row => "conv_row",
                     (true, true) => "conv_broadcast",
                     (true, false) => "conv_registers",
                     _ => "conv_shared",
@@ -84,9 +86,13 @@ impl Job {
         let mut launches = Vec::new();
         for z0 in (0..batch).step_by(MAX_GROUPS) {
             let nz = (batch - z0).min(MAX_GROUPS);
-            if adapter.software {
+            if adapter.software || row {
                 // A tile is a thread's, or a subgroup's.
-                let (side, each) = if broadcast { (32, 8) } else { (8, 64) };
+                let (side, each) = match (row, broadcast) {
+                    (true, _) => (4, 64),
+                    (_, true) => (32, 8),
+                    _ => (8, 64),
+                };
                 let tiles_n = self.n.div_ceil(side);
                 let tiles = tiles_n * self.m.div_ceil(side);
                 let [gx, gy] = spread(tiles.div_ceil(each));
