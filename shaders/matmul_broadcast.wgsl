@@ -55,7 +55,8 @@ fn main(
     var c24 = ZERO;    var c25 = ZERO;    var c26 = ZERO;    var c27 = ZERO;
     var c28 = ZERO;    var c29 = ZERO;    var c30 = ZERO;    var c31 = ZERO;
 
-    for (var k = 0u; k < p.k; k += 4u) {
+    let end = at_run_time(p.k, groups);
+    for (var k = 0u; k < end; k += 4u) {
         var r0: vec4<f32>; var r1: vec4<f32>; var r2: vec4<f32>; var r3: vec4<f32>;
         if A_CLASS == 1u {
             let t0 = a_rows_at(at0, k);
