@@ -7,13 +7,7 @@
 // Indices out of range meet no element.
 // Prelude: const SLICES, HOW, ORDER; base(i), index(i), src(i), store(i, v), fault(value, position, size).
 
-struct Params {
-    count: u32, // elements of y
-    n: u32,     // size of src along the dimension
-    inner: u32,
-    size: u32,  // size of y along the dimension
-}
-@group(1) @binding(0) var<uniform> p: Params;
+@group(1) @binding(0) var<uniform> p: ScatterParams;
 
 @compute @workgroup_size(64)
 fn main(

@@ -1,13 +1,7 @@
 // Scatter with many indices, before scatter_heads.wgsl: no place has a run yet.
 // Prelude: store_s(i, v).
 
-struct Params {
-    count: u32, // invocations
-    n: u32,     // indices of a list: the size of src along the dimension
-    inner: u32,
-    size: u32,  // size of y along the dimension
-}
-@group(1) @binding(0) var<uniform> p: Params;
+@group(1) @binding(0) var<uniform> p: ScatterParams;
 
 @compute @workgroup_size(64)
 fn main(

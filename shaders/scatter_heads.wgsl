@@ -5,13 +5,7 @@
 // names. One invocation a rank; each word has one writer.
 // Prelude: index(i), runs(i), store_s(i, v), fault(value, position, size).
 
-struct Params {
-    count: u32, // invocations
-    n: u32,     // indices of a list: the size of src along the dimension
-    inner: u32,
-    size: u32,  // size of y along the dimension
-}
-@group(1) @binding(0) var<uniform> p: Params;
+@group(1) @binding(0) var<uniform> p: ScatterParams;
 
 @compute @workgroup_size(64)
 fn main(

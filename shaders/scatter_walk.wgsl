@@ -2,13 +2,7 @@
 // See scatter_heads.wgsl for the runs, scatter.wgsl for what is computed.
 // Prelude: const SLICES, HOW, ORDER; base(i), index(i), src(i), runs(i), head(i), store(i, v).
 
-struct Params {
-    count: u32, // invocations
-    n: u32,     // indices of a list: the size of src along the dimension
-    inner: u32,
-    size: u32,  // size of y along the dimension
-}
-@group(1) @binding(0) var<uniform> p: Params;
+@group(1) @binding(0) var<uniform> p: ScatterParams;
 
 @compute @workgroup_size(64)
 fn main(
