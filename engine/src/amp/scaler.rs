@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::autograd::no_grad;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::optim::{Optimizer, unscale_gradients};
+use crate::optim::{Optimizer, require, unscale_gradients};
 use crate::tensor::Tensor;
 
 const OP: &str = "GradScaler";
@@ -89,19 +89,33 @@ impl GradScaler {
     /// The loss times the factor: what `backward` is called on.
     ///
     /// # Errors
-    /// A loss that carries one.
+    /// A loss that carries one; factors that cannot work.
     pub fn scale(&self, loss: &Tensor) -> Result<Tensor> {
-        if self.enabled { loss.mul(self.scale) } else { Ok(loss.clone()) }
+        if !self.enabled {
+            return Ok(loss.clone());
+        }
+        self.check()?;
+        loss.mul(self.scale)
+    }
+
+    /// A factor of 0 or of infinity would make every gradient an overflow, and every step one that is skipped.
+    fn check(&self) -> Result<()> {
+        require(OP, "the scale", self.scale, self.scale > 0.0 && self.scale.is_finite())?;
+        require(OP, "growth_factor", self.growth_factor, self.growth_factor > 1.0 && self.growth_factor.is_finite())?;
+        require(OP, "backoff_factor", self.backoff_factor, self.backoff_factor > 0.0 && self.backoff_factor < 1.0)?;
+        require(OP, "growth_interval", self.growth_interval as f64, self.growth_interval > 0)
     }
 
     /// Divides the gradients of an optimizer's parameters by the factor, so that they can be clipped.
     ///
     /// # Errors
-    /// A second time before [`update`](Self::update); gradients in f16, which have lost what scaling was to save.
+    /// A second time before [`update`](Self::update); gradients in f16, which have lost what scaling was to save; factors that
+    /// cannot work.
     pub fn unscale_(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
         if !self.enabled {
             return Ok(());
         }
+        self.check()?;
         let (key, params) = identify(optimizer)?;
         if self.rounds.contains_key(&key) {
             return Err(Error::argument(OP, "the gradients of this optimizer were unscaled before, without update() since"));

@@ -80,6 +80,23 @@ fn scaling_saves_small_gradients() {
 }
 
 #[test]
+fn factors_that_cannot_work_are_refused() -> Result<()> {
+    let loss = Tensor::ones([], &Device::cpu())?;
+    for wrong in [
+        GradScaler::new().init_scale(0.0),
+        GradScaler::new().init_scale(f64::INFINITY),
+        GradScaler::new().growth_factor(1.0),
+        GradScaler::new().backoff_factor(1.0),
+        GradScaler::new().backoff_factor(f64::NAN),
+        GradScaler::new().growth_interval(0),
+    ] {
+        assert!(wrong.scale(&loss).is_err_and(|e| e.to_string().contains("out of range")), "{wrong:?}");
+        assert!(wrong.enabled(false).scale(&loss).is_ok());
+    }
+    Ok(())
+}
+
+#[test]
 fn an_overflow_skips_the_step_and_halves_the_scale() {
     for_each_device(|device| {
         let w = Tensor::ones([3], device)?;

@@ -94,7 +94,7 @@ pub type LBFGS = Lbfgs;
 use crate::error::{Error, Result};
 
 /// Refuses a hyperparameter that is out of its range, or not a number.
-fn require(op: &'static str, name: &str, value: f64, fits: bool) -> Result<()> {
+pub(crate) fn require(op: &'static str, name: &str, value: f64, fits: bool) -> Result<()> {
     if fits { Ok(()) } else { Err(Error::argument(op, format!("{name} = {value} is out of range"))) }
 }
 
