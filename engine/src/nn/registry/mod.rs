@@ -5,6 +5,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub use settings::Settings;
 const OP: &str = "config";
 /// Blocks inside blocks: far beyond what anybody writes, and far from the end of the stack.
 const DEEPEST: usize = 64;
+/// Layers of one network: a `repeat` too many, or lists of blocks of lists, would go on until memory ends.
+const MOST: usize = 1 << 20;
 
 type Maker = dyn Fn(&mut Settings<'_>, &TensorOptions) -> Result<Box<dyn Layer>> + Send + Sync;
 
@@ -94,7 +97,7 @@ impl Registry {
     ///
     /// # Errors
     /// A name that nobody registered; an argument that is missing, is none of the layer's, or has a value it cannot have; blocks that
-    /// contain themselves; what a layer's own construction reports.
+    /// contain themselves; more than a million layers; what a layer's own construction reports.
     pub fn build(&self, config: &Value, options: impl Into<TensorOptions>) -> Result<Box<dyn Layer>> {
         let none = Map::new();
         let mut config = config.clone();
@@ -104,7 +107,7 @@ impl Registry {
             Some(Value::Object(blocks)) => blocks,
             Some(other) => return Err(Error::argument(OP, format!("blocks should be an object, not {other}"))),
         };
-        Builder { registry: self, blocks, options: options.into() }.layer(&config, 0)
+        Builder { registry: self, blocks, options: options.into(), made: Cell::new(0) }.layer(&config, 0)
     }
 
     /// [`build`](Self::build) from JSON.
@@ -136,6 +139,7 @@ struct Builder<'a> {
     registry: &'a Registry,
     blocks: &'a Map<String, Value>,
     options: TensorOptions,
+    made: Cell<usize>,
 }
 
 impl Builder<'_> {
@@ -161,6 +165,10 @@ impl Builder<'_> {
 
     /// A layer without what every layer can have.
     fn plain(&self, name: &str, mut settings: Settings<'_>, depth: usize) -> Result<Box<dyn Layer>> {
+        self.made.set(self.made.get() + 1);
+        if self.made.get() > MOST {
+            return Err(Error::argument(OP, format!("more than {MOST} layers")));
+        }
         let layer: Box<dyn Layer> = if name == "Sequential" {
             let mut all = Sequential::new();
             for (i, part) in settings.list("layers")?.iter().enumerate() {

@@ -125,3 +125,16 @@ fn every_name_builds_with_its_defaults() -> Result<()> {
     assert_eq!(linear.num_parameters(), Linear::new(4, 3, &cpu)?.num_parameters());
     Ok(())
 }
+
+/// Neither one number nor lists of blocks of lists make a network without end.
+#[test]
+fn networks_have_a_largest_size() {
+    let (registry, cpu) = (Registry::new(), Device::cpu());
+    let refused = |config: Value| registry.build(&config, &cpu).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(refused(json!({"type": "ReLU", "repeat": 1u64 << 60})).contains("layers"));
+    let blocks: Map<String, Value> = (0..40)
+        .map(|i| (format!("B{i}"), json!({"type": "Sequential", "layers": [format!("B{}", i + 1), format!("B{}", i + 1)]})))
+        .chain([("B40".to_string(), json!("ReLU"))])
+        .collect();
+    assert!(refused(json!({"type": "B0", "blocks": blocks})).contains("layers"));
+}
