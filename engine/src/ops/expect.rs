@@ -18,6 +18,8 @@ pub(crate) enum Expect {
     Probabilities,
     /// Floats of 0 or more: of `gaussian_nll_loss`. Not a number is let through, as PyTorch lets it.
     Variances,
+    /// Floats other than 0, for all practical purposes: of `istft`.
+    Weights,
     /// Integers other than 0, for the division of that name.
     Divisors(&'static str),
 }
@@ -27,6 +29,7 @@ impl Op for Expect {
         match self {
             Expect::Probabilities => "expect_probabilities",
             Expect::Variances => "expect_variances",
+            Expect::Weights => "expect_weights",
             Expect::Divisors(_) => "expect_divisors",
         }
     }
@@ -69,6 +72,12 @@ impl Compute for Expect {
             Expect::Variances => {
                 if let Some(v) = find(|v| v < 0.0) {
                     return Err(Error::argument("gaussian_nll_loss", format!("a variance cannot be negative, but there is {v}")));
+                }
+            }
+            Expect::Weights => {
+                // NaN is refused too.
+                if find(|v| !(v.abs() > 1e-11)).is_some() {
+                    return Err(Error::argument("istft", "the windows leave a point of the signal without weight"));
                 }
             }
             Expect::Divisors(op) => {

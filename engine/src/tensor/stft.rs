@@ -2,7 +2,9 @@
 
 use super::{ComplexTensor, FftNorm, Tensor};
 use crate::autograd;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
+use crate::ops::Expect;
 
 /// How a signal is cut into frames: the arguments of `torch.stft` and `torch.istft`, with PyTorch's defaults.
 ///
@@ -218,8 +220,8 @@ impl ComplexTensor {
     /// windows. Of spectra with two sides only one is looked at. The transforms run on the host.
     ///
     /// # Errors
-    /// Other ranks; sizes that do not fit; a complex window; on the CPU windows that leave a point without weight, which on
-    /// a GPU is NaN.
+    /// Other ranks; sizes that do not fit; a complex window. Where windows leave a point without weight, reading the
+    /// result is an error on the CPU; on a GPU that point is NaN.
     #[track_caller]
     pub fn istft(&self, frames: &Stft, length: Option<usize>) -> Result<Tensor> {
         if let Some(FrameWindow::Complex(_)) = frames.window {
@@ -264,8 +266,8 @@ impl ComplexTensor {
         let squares = window.mul(&window)?.through(|pairs| pairs.expand(&one[..])?.unsqueeze(0))?;
         let sum = frames.overlapping(x.mul(&window)?.view_as_real(), hop, length)?;
         let weight = frames.overlapping(squares.view_as_real(), hop, length)?;
-        weight.expect_weight(|w| w.norm(2.0, -1, false))?;
-        let y = sum.kept.view_as_complex()?.div(&weight.kept.view_as_complex()?)?;
+        let weight = weight.checked(|w| w.norm(2.0, -1, false))?;
+        let y = sum.kept.view_as_complex()?.div(&weight.view_as_complex()?)?;
         y.through(|pairs| {
             let y = pairs.pad([0, 0, 0, sum.missing], "constant", 0.0)?;
             if self.rank() == 2 { y.squeeze(0) } else { Ok(y) }
@@ -307,8 +309,8 @@ impl Stft {
     fn overlapping(&self, x: &Tensor, hop: usize, length: Option<usize>) -> Result<Overlapping> {
         let [batch, count, n, rest @ ..] = x.shape() else { return Err(Error::argument("istft", "takes frames")) };
         let total = n + hop * (count - 1);
-        let places: Vec<i64> = (0..*count).flat_map(|t| (0..*n).map(move |k| (t * hop + k) as i64)).collect();
-        let places = Tensor::from_vec(places, [count * n], x.device())?;
+        let row = |size: usize, step: usize| Tensor::arange(0, size * step, step, (DType::I64, x.device()));
+        let places = row(*count, hop)?.unsqueeze(1)?.add(&row(*n, 1)?)?.reshape([-1])?;
         let shape = |points: usize| -> Vec<usize> { [*batch, points].iter().chain(rest).copied().collect() };
         let zeros = Tensor::zeros(&shape(total)[..], (x.dtype(), x.device()))?;
         let sum = zeros.index_add(1, &places, &x.reshape(&shape(count * n)[..])?)?;
@@ -323,20 +325,19 @@ impl Overlapping {
     /// Divided by the weight of each point.
     #[track_caller]
     fn over(self, weight: &Overlapping) -> Result<Overlapping> {
-        weight.expect_weight(|w| w.abs())?;
-        Ok(Overlapping { kept: self.kept.div(&weight.kept)?, ..self })
+        let weight = weight.checked(|w| Ok(w.clone()))?;
+        Ok(Overlapping { kept: self.kept.div(&weight)?, ..self })
     }
 
-    /// Refuses points without weight on the CPU. Elsewhere looking would wait for the device.
+    /// Weights, of which `size` is the size; on the CPU, where looking is cheap, reading what depends on points without any is
+    /// an error.
     #[track_caller]
-    fn expect_weight(&self, size: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<()> {
+    fn checked(&self, size: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         if !self.kept.device().is_cpu() || self.kept.numel() == 0 {
-            return Ok(());
+            return Ok(self.kept.clone());
         }
-        if autograd::no_grad(|| size(&self.kept)?.gt(1e-11)?.all(..)?.item::<bool>())? {
-            return Ok(());
-        }
-        Err(Error::argument("istft", "the windows leave a point of the signal without weight"))
+        let zero = autograd::no_grad(|| Tensor::apply(Expect::Weights, &[&size(&self.kept)?]))?;
+        self.kept.add(&zero)
     }
 
     /// With zeros where nothing is known.
