@@ -103,10 +103,11 @@ impl Tensor {
             return Err(Error::argument(OP, format!("weights {:?} for {:?}", w.shape(), self.shape())));
         }
         let index = self.to_dtype(DType::I64)?;
-        let (low, high) = match index.numel() {
-            0 => (0, -1),
-            _ => (index.min_all()?.item::<i64>()?, index.max_all()?.item::<i64>()?),
+        let ends = match index.numel() {
+            0 => vec![0, -1],
+            _ => Tensor::stack(&[index.min_all()?, index.max_all()?], 0)?.to_vec::<i64>()?,
         };
+        let (low, high) = (ends[0], ends[1]);
         if low < 0 {
             return Err(Error::argument(OP, format!("expected no negative numbers, got {low}")));
         }
