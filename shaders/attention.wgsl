@@ -9,8 +9,8 @@
 // Rows past the end repeat the last one and are not stored. A score of LOWEST or less counts as nothing, so a row
 // that sees no key gives zeros.
 //
-// Prelude: E4 (4-vectors a row of the result has room for), CAUSAL, MASK (0, 1), QK4 (1: queries and keys are read in
-// 4-vectors), V4 (1: values are, and the result is stored so).
+// Prelude: E4 (4-vectors a row of the result has room for), CAUSAL, MASK (0, 1), V4 (1: the result is stored four
+// at a time).
 
 @group(1) @binding(0) var<uniform> p: AttentionParams;
 

@@ -11,8 +11,7 @@
 // What lies past an edge repeats the last row or key and is not stored, or hidden. A score of LOWEST or less counts as
 // nothing, so a row that sees no key gives zeros.
 //
-// Prelude: WIDE (1, 2: columns a subgroup makes, in 32s; more lie along the grid's z), CAUSAL, MASK (0, 1), QK4 (1: queries and keys
-// are read in 4-vectors), V4 (1: values are).
+// Prelude: WIDE (1, 2: columns a subgroup makes, in 32s; more lie along the grid's z), CAUSAL, MASK (0, 1).
 
 @group(1) @binding(0) var<uniform> p: AttentionParams;
 

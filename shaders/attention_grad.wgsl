@@ -11,7 +11,7 @@
 // Long rows of keys make the two gradients in two launches, to keep to the private memory that WebGPU guarantees.
 //
 // Prelude: KEYS, FIRST, SECOND (1: makes the first, the second gradient), D4, E4 (4-vectors a row of the first, second pair
-// has room for), CAUSAL, MASK (0, 1), VEC4 (1: all four are read in 4-vectors).
+// has room for), CAUSAL, MASK (0, 1).
 
 @group(1) @binding(0) var<uniform> p: AttentionGradParams;
 
@@ -93,17 +93,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             var s2 = ZERO;
             var s3 = ZERO;
             for (var c = 0u; c < d4; c += 1u) {
-                let t0 = other_vec(i0, c);
-                let t1 = other_vec(i1, c);
-                let t2 = other_vec(i2, c);
-                let t3 = other_vec(i3, c);
-                var q = own_vec(a0, c);
+                let t0 = b_vec(i0, c);
+                let t1 = b_vec(i1, c);
+                let t2 = b_vec(i2, c);
+                let t3 = b_vec(i3, c);
+                var q = a_vec(a0, c);
                 s0 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
-                q = own_vec(a1, c);
+                q = a_vec(a1, c);
                 s1 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
-                q = own_vec(a2, c);
+                q = a_vec(a2, c);
                 s2 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
-                q = own_vec(a3, c);
+                q = a_vec(a3, c);
                 s3 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
             }
             let j0 = b2_base + o * p.b2_row;
@@ -115,17 +115,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             var g2 = ZERO;
             var g3 = ZERO;
             for (var c = 0u; c < e4; c += 1u) {
-                let t0 = other_second_vec(j0, c);
-                let t1 = other_second_vec(j1, c);
-                let t2 = other_second_vec(j2, c);
-                let t3 = other_second_vec(j3, c);
-                var q = own_second_vec(c0, c);
+                let t0 = b2_vec(j0, c);
+                let t1 = b2_vec(j1, c);
+                let t2 = b2_vec(j2, c);
+                let t3 = b2_vec(j3, c);
+                var q = a2_vec(c0, c);
                 g0 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
-                q = own_second_vec(c1, c);
+                q = a2_vec(c1, c);
                 g1 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
-                q = own_second_vec(c2, c);
+                q = a2_vec(c2, c);
                 g2 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
-                q = own_second_vec(c3, c);
+                q = a2_vec(c3, c);
                 g3 += vec4<f32>(dot(q, t0), dot(q, t1), dot(q, t2), dot(q, t3));
             }
             s0 = probabilities(s0, row, o, m_base, stats);
@@ -138,10 +138,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             g3 = score_grads(s3, g3, r3, o, stats);
             if FIRST == 1u {
                 for (var c = 0u; c < d4; c += 1u) {
-                    let t0 = other_vec(i0, c);
-                    let t1 = other_vec(i1, c);
-                    let t2 = other_vec(i2, c);
-                    let t3 = other_vec(i3, c);
+                    let t0 = b_vec(i0, c);
+                    let t1 = b_vec(i1, c);
+                    let t2 = b_vec(i2, c);
+                    let t3 = b_vec(i3, c);
                     let i = c * 4u;
                     first[i] += g0.x * t0 + g0.y * t1 + g0.z * t2 + g0.w * t3;
                     first[i + 1u] += g1.x * t0 + g1.y * t1 + g1.z * t2 + g1.w * t3;
@@ -151,10 +151,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             }
             if SECOND == 1u {
                 for (var c = 0u; c < e4; c += 1u) {
-                    let t0 = other_second_vec(j0, c);
-                    let t1 = other_second_vec(j1, c);
-                    let t2 = other_second_vec(j2, c);
-                    let t3 = other_second_vec(j3, c);
+                    let t0 = b2_vec(j0, c);
+                    let t1 = b2_vec(j1, c);
+                    let t2 = b2_vec(j2, c);
+                    let t3 = b2_vec(j3, c);
                     let i = c * 4u;
                     second[i] += s0.x * t0 + s0.y * t1 + s0.z * t2 + s0.w * t3;
                     second[i + 1u] += s1.x * t0 + s1.y * t1 + s1.z * t2 + s1.w * t3;

@@ -8,7 +8,7 @@
 // to y63 of the second.
 //
 // Prelude: KEYS, FIRST, SECOND (1: makes the first, the second gradient), WIDE (1, 2: columns of each that a subgroup makes, in 32s; more
-// lie along the grid's z), CAUSAL, MASK (0, 1), VEC4 (1: all four are read in 4-vectors).
+// lie along the grid's z), CAUSAL, MASK (0, 1).
 
 @group(1) @binding(0) var<uniform> p: AttentionGradParams;
 
@@ -137,19 +137,19 @@ fn main(
                     var r0: vec4<f32>; var r1: vec4<f32>;
                     var t0: vec4<f32>; var t1: vec4<f32>; var t2: vec4<f32>; var t3: vec4<f32>;
                     if pair == 0u {
-                        r0 = other_vec(b_rows.x, i);
-                        r1 = other_vec(b_rows.y, i);
-                        t0 = own_vec(a_rows.x, i);
-                        t1 = own_vec(a_rows.y, i);
-                        t2 = own_vec(a_rows.z, i);
-                        t3 = own_vec(a_rows.w, i);
+                        r0 = b_vec(b_rows.x, i);
+                        r1 = b_vec(b_rows.y, i);
+                        t0 = a_vec(a_rows.x, i);
+                        t1 = a_vec(a_rows.y, i);
+                        t2 = a_vec(a_rows.z, i);
+                        t3 = a_vec(a_rows.w, i);
                     } else {
-                        r0 = other_second_vec(b2_rows.x, i);
-                        r1 = other_second_vec(b2_rows.y, i);
-                        t0 = own_second_vec(a2_rows.x, i);
-                        t1 = own_second_vec(a2_rows.y, i);
-                        t2 = own_second_vec(a2_rows.z, i);
-                        t3 = own_second_vec(a2_rows.w, i);
+                        r0 = b2_vec(b2_rows.x, i);
+                        r1 = b2_vec(b2_rows.y, i);
+                        t0 = a2_vec(a2_rows.x, i);
+                        t1 = a2_vec(a2_rows.y, i);
+                        t2 = a2_vec(a2_rows.z, i);
+                        t3 = a2_vec(a2_rows.w, i);
                     }
                     let b0 = vec4<f32>(t0.x, t1.x, t2.x, t3.x);
                     let b1 = vec4<f32>(t0.y, t1.y, t2.y, t3.y);
@@ -209,10 +209,10 @@ fn main(
                     let g1 = p1 * (c1 - delta1) * p.scale;
                     let g2 = p2 * (c2 - delta2) * p.scale;
                     let g3 = p3 * (c3 - delta3) * p.scale;
-                    v0 = other_vec(b_base + o0 * p.b_row, min(col, last_d));
-                    v1 = other_vec(b_base + o1 * p.b_row, min(col, last_d));
-                    v2 = other_vec(b_base + o2 * p.b_row, min(col, last_d));
-                    v3 = other_vec(b_base + o3 * p.b_row, min(col, last_d));
+                    v0 = b_vec(b_base + o0 * p.b_row, min(col, last_d));
+                    v1 = b_vec(b_base + o1 * p.b_row, min(col, last_d));
+                    v2 = b_vec(b_base + o2 * p.b_row, min(col, last_d));
+                    v3 = b_vec(b_base + o3 * p.b_row, min(col, last_d));
                     r0 = subgroupBroadcast(v0, 0u); r1 = subgroupBroadcast(v1, 0u); r2 = subgroupBroadcast(v2, 0u); r3 = subgroupBroadcast(v3, 0u);
                     x0 += r0.x * g0 + r1.x * g1 + r2.x * g2 + r3.x * g3;
                     x1 += r0.y * g0 + r1.y * g1 + r2.y * g2 + r3.y * g3;
@@ -254,10 +254,10 @@ fn main(
                     x30 += r0.z * g0 + r1.z * g1 + r2.z * g2 + r3.z * g3;
                     x31 += r0.w * g0 + r1.w * g1 + r2.w * g2 + r3.w * g3;
                     if WIDE == 2u {
-                        v0 = other_vec(b_base + o0 * p.b_row, min(col + 8u, last_d));
-                        v1 = other_vec(b_base + o1 * p.b_row, min(col + 8u, last_d));
-                        v2 = other_vec(b_base + o2 * p.b_row, min(col + 8u, last_d));
-                        v3 = other_vec(b_base + o3 * p.b_row, min(col + 8u, last_d));
+                        v0 = b_vec(b_base + o0 * p.b_row, min(col + 8u, last_d));
+                        v1 = b_vec(b_base + o1 * p.b_row, min(col + 8u, last_d));
+                        v2 = b_vec(b_base + o2 * p.b_row, min(col + 8u, last_d));
+                        v3 = b_vec(b_base + o3 * p.b_row, min(col + 8u, last_d));
                         r0 = subgroupBroadcast(v0, 0u); r1 = subgroupBroadcast(v1, 0u); r2 = subgroupBroadcast(v2, 0u); r3 = subgroupBroadcast(v3, 0u);
                         x32 += r0.x * g0 + r1.x * g1 + r2.x * g2 + r3.x * g3;
                         x33 += r0.y * g0 + r1.y * g1 + r2.y * g2 + r3.y * g3;
@@ -301,10 +301,10 @@ fn main(
                     }
                 }
                 if SECOND == 1u {
-                    v0 = other_second_vec(b2_base + o0 * p.b2_row, min(col, last_e));
-                    v1 = other_second_vec(b2_base + o1 * p.b2_row, min(col, last_e));
-                    v2 = other_second_vec(b2_base + o2 * p.b2_row, min(col, last_e));
-                    v3 = other_second_vec(b2_base + o3 * p.b2_row, min(col, last_e));
+                    v0 = b2_vec(b2_base + o0 * p.b2_row, min(col, last_e));
+                    v1 = b2_vec(b2_base + o1 * p.b2_row, min(col, last_e));
+                    v2 = b2_vec(b2_base + o2 * p.b2_row, min(col, last_e));
+                    v3 = b2_vec(b2_base + o3 * p.b2_row, min(col, last_e));
                     r0 = subgroupBroadcast(v0, 0u); r1 = subgroupBroadcast(v1, 0u); r2 = subgroupBroadcast(v2, 0u); r3 = subgroupBroadcast(v3, 0u);
                     y0 += r0.x * p0 + r1.x * p1 + r2.x * p2 + r3.x * p3;
                     y1 += r0.y * p0 + r1.y * p1 + r2.y * p2 + r3.y * p3;
@@ -346,10 +346,10 @@ fn main(
                     y30 += r0.z * p0 + r1.z * p1 + r2.z * p2 + r3.z * p3;
                     y31 += r0.w * p0 + r1.w * p1 + r2.w * p2 + r3.w * p3;
                     if WIDE == 2u {
-                        v0 = other_second_vec(b2_base + o0 * p.b2_row, min(col + 8u, last_e));
-                        v1 = other_second_vec(b2_base + o1 * p.b2_row, min(col + 8u, last_e));
-                        v2 = other_second_vec(b2_base + o2 * p.b2_row, min(col + 8u, last_e));
-                        v3 = other_second_vec(b2_base + o3 * p.b2_row, min(col + 8u, last_e));
+                        v0 = b2_vec(b2_base + o0 * p.b2_row, min(col + 8u, last_e));
+                        v1 = b2_vec(b2_base + o1 * p.b2_row, min(col + 8u, last_e));
+                        v2 = b2_vec(b2_base + o2 * p.b2_row, min(col + 8u, last_e));
+                        v3 = b2_vec(b2_base + o3 * p.b2_row, min(col + 8u, last_e));
                         r0 = subgroupBroadcast(v0, 0u); r1 = subgroupBroadcast(v1, 0u); r2 = subgroupBroadcast(v2, 0u); r3 = subgroupBroadcast(v3, 0u);
                         y32 += r0.x * p0 + r1.x * p1 + r2.x * p2 + r3.x * p3;
                         y33 += r0.y * p0 + r1.y * p1 + r2.y * p2 + r3.y * p3;

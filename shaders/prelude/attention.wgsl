@@ -41,45 +41,10 @@ fn sum_of_four(v: vec4<f32>) -> f32 {
     return v.x + v.y + v.z + v.w;
 }
 
-// Elements 4c .. 4c+3 of the query row that starts at `at`; zeros past its end.
-fn q_vec(at: u32, c: u32) -> vec4<f32> {
-    if QK4 == 1u {
-        return query4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = query(at + i * p.q_col);
-    if i + 1u < p.d { v.y = query(at + (i + 1u) * p.q_col); }
-    if i + 2u < p.d { v.z = query(at + (i + 2u) * p.q_col); }
-    if i + 3u < p.d { v.w = query(at + (i + 3u) * p.q_col); }
-    return v;
-}
-
-fn k_vec(at: u32, c: u32) -> vec4<f32> {
-    if QK4 == 1u {
-        return key4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = key(at + i * p.k_col);
-    if i + 1u < p.d { v.y = key(at + (i + 1u) * p.k_col); }
-    if i + 2u < p.d { v.z = key(at + (i + 2u) * p.k_col); }
-    if i + 3u < p.d { v.w = key(at + (i + 3u) * p.k_col); }
-    return v;
-}
-
-fn v_vec(at: u32, c: u32) -> vec4<f32> {
-    if V4 == 1u {
-        return value4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = value(at + i * p.v_col);
-    if i + 1u < p.e { v.y = value(at + (i + 1u) * p.v_col); }
-    if i + 2u < p.e { v.z = value(at + (i + 2u) * p.v_col); }
-    if i + 3u < p.e { v.w = value(at + (i + 3u) * p.v_col); }
-    return v;
-}
+// Elements 4c .. 4c+3 of a row that starts at `at`; zeros past its end.
+fn q_vec(at: u32, c: u32) -> vec4<f32> { return query_vec(at, c, p.q_col, p.d); }
+fn k_vec(at: u32, c: u32) -> vec4<f32> { return key_vec(at, c, p.k_col, p.d); }
+fn v_vec(at: u32, c: u32) -> vec4<f32> { return value_vec(at, c, p.v_col, p.e); }
 
 // ---- gradients ----
 
@@ -132,55 +97,8 @@ fn score_grads(pr: vec4<f32>, dp: vec4<f32>, r: u32, o: u32, stats: u32) -> vec4
     return pr * (dp - d) * p.scale;
 }
 
-// Elements 4c .. 4c+3 of a row of `size` elements, zeros past its end.
-fn own_vec(at: u32, c: u32) -> vec4<f32> {
-    if VEC4 == 1u {
-        return own4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = own(at + i * p.a_col);
-    if i + 1u < p.d { v.y = own(at + (i + 1u) * p.a_col); }
-    if i + 2u < p.d { v.z = own(at + (i + 2u) * p.a_col); }
-    if i + 3u < p.d { v.w = own(at + (i + 3u) * p.a_col); }
-    return v;
-}
-
-fn own_second_vec(at: u32, c: u32) -> vec4<f32> {
-    if VEC4 == 1u {
-        return own_second4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = own_second(at + i * p.a2_col);
-    if i + 1u < p.e { v.y = own_second(at + (i + 1u) * p.a2_col); }
-    if i + 2u < p.e { v.z = own_second(at + (i + 2u) * p.a2_col); }
-    if i + 3u < p.e { v.w = own_second(at + (i + 3u) * p.a2_col); }
-    return v;
-}
-
-fn other_vec(at: u32, c: u32) -> vec4<f32> {
-    if VEC4 == 1u {
-        return other4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = other(at + i * p.b_col);
-    if i + 1u < p.d { v.y = other(at + (i + 1u) * p.b_col); }
-    if i + 2u < p.d { v.z = other(at + (i + 2u) * p.b_col); }
-    if i + 3u < p.d { v.w = other(at + (i + 3u) * p.b_col); }
-    return v;
-}
-
-fn other_second_vec(at: u32, c: u32) -> vec4<f32> {
-    if VEC4 == 1u {
-        return other_second4((at >> 2u) + c);
-    }
-    var v = ZERO;
-    let i = c * 4u;
-    v.x = other_second(at + i * p.b2_col);
-    if i + 1u < p.e { v.y = other_second(at + (i + 1u) * p.b2_col); }
-    if i + 2u < p.e { v.z = other_second(at + (i + 2u) * p.b2_col); }
-    if i + 3u < p.e { v.w = other_second(at + (i + 3u) * p.b2_col); }
-    return v;
-}
+// Elements 4c .. 4c+3 of a row of one of the four operands; zeros past its end.
+fn a_vec(at: u32, c: u32) -> vec4<f32> { return own_vec(at, c, p.a_col, p.d); }
+fn a2_vec(at: u32, c: u32) -> vec4<f32> { return own_second_vec(at, c, p.a2_col, p.e); }
+fn b_vec(at: u32, c: u32) -> vec4<f32> { return other_vec(at, c, p.b_col, p.d); }
+fn b2_vec(at: u32, c: u32) -> vec4<f32> { return other_second_vec(at, c, p.b2_col, p.e); }

@@ -33,11 +33,11 @@ enum Tile {
 }
 
 impl Tile {
-    fn new(adapter: &Adapter, rows: usize) -> Tile {
+    fn new(adapter: &Adapter, rows: usize, z: &Sizes) -> Tile {
         match (adapter.software, adapter.subgroups) {
             (false, _) => Tile::Workgroup,
-            // A single row would leave a subgroup's tile empty.
-            (true, Some((8, 8))) if rows > 1 => Tile::Subgroup,
+            // A single row would leave a subgroup's tile empty, and rows without features have no column to load.
+            (true, Some((8, 8))) if rows > 1 && z.d > 0 && z.e > 0 => Tile::Subgroup,
             (true, _) => Tile::Thread,
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn forward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter) 
     if !adapter.allows_rounds(z.s.div_ceil(4) * (1 + d4 + e4) + 5 * e4) {
         return None;
     }
-    let tile = Tile::new(adapter, z.l);
+    let tile = Tile::new(adapter, z.l, &z);
     let (tiles_l, tiles, groups) = tile.grid(z.b * z.h, z.l, z.e);
     let mut params: Vec<u32> = [tiles, tiles_l, z.h, z.h / z.g, z.l, z.s, z.d, z.e].map(|n| n as u32).into();
     for operand in [q, k, v] {
@@ -88,11 +88,11 @@ pub(super) fn forward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter) 
     }
     params.extend(mask.map_or([0; 5], |m| strides(m.layout)));
     params.extend([(scores.scale as f32).to_bits(), (z.b * z.h * z.l * z.e) as u32]);
-    let mut consts = vec![("CAUSAL", scores.causal as u32), ("MASK", mask.is_some() as u32), ("V4", v4 as u32)];
+    let mut consts = vec![("CAUSAL", scores.causal as u32), ("MASK", mask.is_some() as u32)];
     match tile {
-        Tile::Thread => consts.extend([("E4", room(z.e, 4)?), ("QK4", qk4 as u32)]),
-        Tile::Subgroup => consts.extend([("WIDE", blocks(z.e)), ("QK4", qk4 as u32)]),
-        Tile::Workgroup => consts.push(("WIDE", room(z.e, 64)?)),
+        Tile::Thread => consts.extend([("E4", room(z.e, 4)?), ("V4", v4 as u32)]),
+        Tile::Subgroup => consts.push(("WIDE", blocks(z.e))),
+        Tile::Workgroup => consts.extend([("WIDE", room(z.e, 64)?), ("V4", v4 as u32)]),
     }
     let launch = Launch {
         shader: tile.shader(["attention", "attention_broadcast", "attention_shared"]),
@@ -132,7 +132,7 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter, keys: bool
     if !adapter.allows_rounds(repeat * others.div_ceil(4) * (1 + 2 * all) + 9 * all) {
         return None;
     }
-    let tile = Tile::new(adapter, n);
+    let tile = Tile::new(adapter, n, &z);
     let wide = if keys { z.d.max(z.e) } else { z.d };
     let (tiles_n, tiles, groups) = tile.grid(z.b * heads, n, wide);
     let vec4 = (0..4).all(|i| vectors(x[i].layout));
@@ -149,7 +149,11 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter, keys: bool
         _ => {
             let (unit, [d, e]) = if tile == Tile::Thread { (4, ["D4", "E4"]) } else { (64, ["D64", "E64"]) };
             let (room_d, room_e) = (room(z.d, unit)?, room(z.e, unit)?);
-            (vec![(d, room_d), (e, room_e)], room_d as usize + room_e as usize <= 256 / unit)
+            let mut rooms = vec![(d, room_d), (e, room_e)];
+            if tile == Tile::Workgroup {
+                rooms.push(("VEC4", vec4 as u32));
+            }
+            (rooms, room_d as usize + room_e as usize <= 256 / unit)
         }
     };
     let launch = |first: bool, second: bool| Launch {
@@ -157,7 +161,7 @@ fn backward(scores: &Scores, x: &[GpuOperand<'_>], adapter: &Adapter, keys: bool
         consts: [("KEYS", keys as u32), ("FIRST", first as u32), ("SECOND", second as u32)]
             .into_iter()
             .chain(rooms.iter().copied())
-            .chain([("CAUSAL", scores.causal as u32), ("MASK", mask.is_some() as u32), ("VEC4", vec4 as u32)])
+            .chain([("CAUSAL", scores.causal as u32), ("MASK", mask.is_some() as u32)])
             .collect(),
         reads: vec![
             read("own", own[0]),

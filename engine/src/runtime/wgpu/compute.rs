@@ -81,6 +81,19 @@ fn window(operand: &Operand, strided: bool) -> (usize, usize) {
     }
 }
 
+/// `NAME_vec(at, c, step, size)`: elements 4c .. 4c + 3 of a row of `size` elements that starts at `at` and lies `step` apart; zeros past
+/// its end. Of an operand that is read in 4-vectors, rows are made of whole ones.
+fn row_reader(name: &str, ty: &str, vec4: bool) -> String {
+    let body = if vec4 {
+        format!("    return {name}4((at >> 2u) + c);\n")
+    } else {
+        let element = |k: usize, part: char| format!("    if i + {k}u < size {{ v.{part} = {name}(at + (i + {k}u) * step); }}\n");
+        let elements: String = "xyzw".chars().enumerate().map(|(k, part)| element(k, part)).collect();
+        format!("    var v = vec4<{ty}>();\n    let i = c * 4u;\n{elements}    return v;\n")
+    };
+    format!("fn {name}_vec(at: u32, c: u32, step: u32, size: u32) -> vec4<{ty}> {{\n{body}}}\n")
+}
+
 fn one(
     kernel: &ComputeKernel,
     op: &dyn Compute,
@@ -105,7 +118,7 @@ fn one(
             }
             Source::Scratch(k) => (bindings.add(Slot::Scratch(k), DType::F32, scratch_last(k), read.vec4)?, DType::F32),
         };
-        reads.push((read.name, binding, dtype));
+        reads.push((read.name, binding, dtype, read.vec4));
     }
     let mut block = Block::default();
     let vector = launch.write == Write::Output4;
@@ -136,12 +149,16 @@ fn one(
         }
     }
     // Accessors come last: only now is it known how each buffer is declared.
-    for (name, b, dtype) in reads {
+    for (name, b, dtype, vec4) in reads {
         let (repr, ty) = (Repr::of(dtype), kernel_type(dtype));
-        if taper_shaders::mentions(source, name) {
+        let row = taper_shaders::mentions(source, &format!("{name}_vec"));
+        if row {
+            write!(text, "{}", row_reader(name, ty, vec4)).unwrap();
+        }
+        if taper_shaders::mentions(source, name) || (row && !vec4) {
             writeln!(text, "fn {name}(i: u32) -> {ty} {{ return {}; }}", bindings.at(b, repr, "i")).unwrap();
         }
-        if taper_shaders::mentions(source, &format!("{name}4")) {
+        if taper_shaders::mentions(source, &format!("{name}4")) || (row && vec4) {
             writeln!(text, "fn {name}4(i: u32) -> vec4<{ty}> {{ return {}; }}", bindings.vec(b, repr, "i")).unwrap();
         }
     }

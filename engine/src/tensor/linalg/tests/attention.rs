@@ -220,3 +220,22 @@ fn errors_say_what_does_not_fit() {
     assert!(attend(&q, &q, &q, Some(&t(&[3, 4])), false).is_err());
     assert!(attend(&q, &q.to_dtype(DType::F16).unwrap(), &q, None, false).is_err());
 }
+
+/// Without features every key counts the same.
+#[test]
+fn rows_without_features_attend_evenly() {
+    for_each_device(|dev| {
+        let none = |rows: usize| Tensor::zeros([1, 1, rows, 0], (DType::F32, dev));
+        let v = Tensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0, 8.0, 6.0], [1, 1, 3, 2], dev)?;
+        v.requires_grad_(true)?;
+        let y = none(4)?.scaled_dot_product_attention(&none(3)?, &v, None, 0.0, false, Some(1.0))?;
+        assert_close(&y, &[4.0, 4.0].repeat(4), 1e-6, 1e-6);
+        y.sum_all()?.backward()?;
+        assert_close(&v.grad().expect("a gradient"), &[4.0 / 3.0; 6], 1e-6, 1e-6);
+        let empty = none(3)?;
+        let q = Tensor::ones([1, 1, 4, 2], (DType::F32, dev))?;
+        let y = q.scaled_dot_product_attention(&v, &empty, None, 0.0, false, None)?;
+        assert_eq!((y.shape(), y.to_vec::<f32>()?.len()), (&[1, 1, 4, 0][..], 0));
+        Ok(())
+    });
+}
