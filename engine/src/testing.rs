@@ -13,9 +13,11 @@ static HARDWARE: std::sync::LazyLock<Option<Device>> = std::sync::LazyLock::new(
 
 /// The CPU and every GPU present. With `TAPER_REQUIRE_GPU=1` a machine without one fails.
 pub fn devices() -> Vec<Device> {
-    let gpus: Vec<Device> = (0..Device::gpus().len()).filter_map(|i| Device::gpu(i).ok()).filter(|d| d.adapter().backend != "gl").collect();
     let required = std::env::var("TAPER_REQUIRE_GPU").is_ok_and(|v| v == "1");
-    assert!(!(required && gpus.is_empty()), "TAPER_REQUIRE_GPU=1, but no GPU adapter can be opened");
+    let open = |i: usize| Device::gpu(i).inspect_err(|e| assert!(!required, "TAPER_REQUIRE_GPU=1, but a GPU cannot be opened: {e}")).ok();
+    let adapters = Device::gpus();
+    let gpus: Vec<Device> = (0..adapters.len()).filter(|&i| adapters[i].backend != "gl").filter_map(open).collect();
+    assert!(!(required && gpus.is_empty()), "TAPER_REQUIRE_GPU=1, but there is no GPU adapter");
     std::iter::once(Device::cpu()).chain(gpus).chain(HARDWARE.clone()).collect()
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use smallvec::SmallVec;
 
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::{Combine, Op, OpRef};
 use crate::runtime::Adapter;
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
@@ -147,6 +147,11 @@ pub trait Compute: Op {
         false
     }
 
+    /// What it reports of data it cannot work with.
+    fn fault(&self) -> Fault {
+        Fault::Index(self.name())
+    }
+
     /// Buffers that its last launch binds beside inputs and result: scratch buffers, the fault word.
     fn own_buffers(&self) -> usize {
         1
@@ -160,6 +165,25 @@ pub trait Compute: Op {
     /// Wants f16/bf16 inputs as they are on the CPU (moves elements instead of computing with them).
     fn raw(&self) -> bool {
         false
+    }
+}
+
+/// What is wrong with data, and who says so: found where the data is, an error for the next read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// An index is out of range.
+    Index(&'static str),
+    /// A value is not what an operator requires, and what that is.
+    Value(&'static str, &'static str),
+}
+
+impl Fault {
+    /// The error about one element: its value (an `i32` index, or an `f32`), its position, and the size that was looked at.
+    pub fn error(self, value: u32, position: usize, size: usize) -> Error {
+        match self {
+            Fault::Index(op) => Error::index(op, format!("index {} at position {position} is out of range for size {size}", value as i32)),
+            Fault::Value(op, text) => Error::argument(op, format!("{text}, but element {position} is {}", f32::from_bits(value))),
+        }
     }
 }
 

@@ -24,8 +24,6 @@ pub struct Ctc {
 /// `target_lengths[n]` classes. Like `torch.nn.functional.ctc_loss`, the gradient assumes that the
 /// log-probabilities come from a log-softmax.
 ///
-/// Runs on the host, also for tensors on a GPU.
-///
 /// # Errors
 /// Shapes and lengths that do not fit; a blank or a target outside the classes.
 ///
@@ -96,5 +94,65 @@ fn padded(op: &'static str, targets: &Tensor, lengths: &[usize]) -> Result<Tenso
             }
         }
         ref shape => Err(Error::argument(op, format!("targets of {shape:?} do not fit the lengths {lengths:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, for_each_device};
+    use crate::{Device, loss};
+
+    /// Losses and the gradient of their sum.
+    fn losses(x: &Tensor, goals: &[i64], inputs: &[usize], lengths: &[usize], options: Ctc) -> Result<(Tensor, Tensor)> {
+        let x = x.detach()?;
+        x.requires_grad_(true)?;
+        let goals = Tensor::from_vec(goals.to_vec(), [lengths.len(), goals.len() / lengths.len()], x.device())?;
+        let y = loss::ctc_loss(&x.log_softmax(-1)?, &goals, inputs, lengths, Ctc { reduction: Reduction::None, ..options })?;
+        y.sum_all()?.backward()?;
+        let dx = x.grad().expect("it went backwards");
+        Ok((y, dx))
+    }
+
+    fn noise(shape: [usize; 3]) -> Result<Tensor> {
+        let n = shape.iter().product::<usize>();
+        let values = (0..n).map(|i| ((i * 7919) % 1000) as f64 / 250.0 - 2.0).collect();
+        Tensor::from_vec::<f64>(values, shape, &Device::cpu())
+    }
+
+    #[test]
+    fn every_device_follows_64_bits() {
+        // Twins next to each other, an empty target, one that does not fit its input, an input without steps.
+        let small = vec![1, 1, 3, 0, 4, 3, 0, 4, 5, 5, 5, 5, 1, 0, 3, 4, 5, 5, 0, 0];
+        let large: Vec<i64> = (0..80).map(|i| 1 + (i * i) % 89).collect();
+        for (shape, goals, inputs, lengths, blank) in
+            [([12, 5, 6], small, vec![12, 9, 4, 7, 0], vec![3, 4, 4, 0, 1], 2), ([130, 2, 90], large, vec![130, 101], vec![40, 36], 0)]
+        {
+            let x = noise(shape).unwrap();
+            for zero_infinity in [false, true] {
+                let options = Ctc { blank, zero_infinity, ..Ctc::default() };
+                let (want, slope) = losses(&x, &goals, &inputs, &lengths, options).unwrap();
+                let (want, slope) = (want.to_vec::<f64>().unwrap(), slope.to_vec::<f64>().unwrap());
+                for_each_device(|dev| {
+                    let (y, dx) = losses(&x.to_dtype(DType::F32)?.to(dev)?, &goals, &inputs, &lengths, options)?;
+                    assert_close(&y, &want, 1e-5, 1e-5);
+                    assert_close(&dx, &slope, 1e-4, 2e-5);
+                    Ok(())
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_outside_the_classes_is_refused_on_every_device() {
+        for_each_device(|dev| {
+            for wrong in [6, -1] {
+                let x = noise([12, 1, 6])?.to_dtype(DType::F32)?.to(dev)?;
+                let told = losses(&x, &[1, wrong], &[12], &[2], Ctc::default()).and_then(|(y, _)| y.to_vec::<f32>());
+                let told = told.expect_err("refused").to_string();
+                assert!(told.contains("ctc_loss") && told.contains(&wrong.to_string()), "on {dev}: {told}");
+            }
+            Ok(())
+        });
     }
 }

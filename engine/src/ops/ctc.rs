@@ -1,12 +1,12 @@
 //! Connectionist temporal classification: the likelihood of a label sequence under all its alignments.
 //!
-//! Both kernels run on the host, in 64 bits whatever the type: the recurrence over time is short and sequential, and a GPU
-//! would wait for it. One sequence is one task. The gradient computes the forward variables anew instead of keeping them.
+//! The CPU computes in 64 bits whatever the type, one sequence a task; a GPU in 32, see `shaders/ctc.wgsl`. The gradient
+//! computes the forward variables anew instead of keeping them.
 
 use crate::autograd::Ctx;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::graph::kernel::{Compute, GpuOperand, Launches};
+use crate::graph::kernel::{Compute, GpuOperand, Launch, Launches, Read, Write};
 use crate::ops::{Float, Grads, Kind, Op, Saves, Spec, for_chunks, scratch};
 use crate::runtime::Adapter;
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
@@ -88,8 +88,15 @@ impl Compute for CtcLoss {
         }
     }
 
-    fn gpu(&self, _: &[GpuOperand<'_>], _: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        None
+    fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        let lattice = Lattice::new(inputs, self.blank)?;
+        let reads = vec![Read::scratch("lattice", 0), Read::input("goal", 1), Read::input("length", 2)];
+        let groups = [lattice.batch.div_ceil(64) as u32, 1, 1];
+        lattice.then(1, lattice.launch("ctc_loss", reads, Write::Output, groups), adapter)
+    }
+
+    fn epilogue(&self) -> bool {
+        true
     }
 }
 
@@ -101,8 +108,54 @@ impl Compute for CtcGrad {
         }
     }
 
-    fn gpu(&self, _: &[GpuOperand<'_>], _: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        None
+    fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
+        let lattice = Lattice::new(inputs, self.blank)?;
+        let reads = vec![Read::input("x", 0), Read::scratch("lattice", 0), Read::input("goal", 1), Read::input("length", 2)];
+        let groups = [lattice.steps as u32, lattice.batch as u32, 1];
+        let states = 2 * lattice.room + 1;
+        if !adapter.allows_rounds(lattice.classes.div_ceil(64) + states.div_ceil(64) * 2 * states) {
+            return None;
+        }
+        lattice.then(2, lattice.launch("ctc_grad", reads, Write::Output, groups), adapter)
+    }
+}
+
+/// What the kernels on a GPU have in common.
+struct Lattice {
+    blank: usize,
+    steps: usize,
+    batch: usize,
+    classes: usize,
+    /// Of a target.
+    room: usize,
+}
+
+impl Lattice {
+    fn new(inputs: &[GpuOperand<'_>], blank: usize) -> Option<Lattice> {
+        let (&[steps, batch, classes], &[_, room]) = (&inputs[0].layout.shape[..], &inputs[1].layout.shape[..]) else { return None };
+        Some(Lattice { blank, steps, batch, classes, room })
+    }
+
+    fn launch(&self, shader: &'static str, reads: Vec<Read>, write: Write, groups: [u32; 3]) -> Launch {
+        let mut params = [self.steps, self.batch, self.classes, self.room].map(|n| n as u32).to_vec();
+        params.push(f32::INFINITY.to_bits());
+        Launch { shader, consts: vec![("BLANK", self.blank as u32)], reads, write, params, patches: vec![], groups }
+    }
+
+    /// `last`, after the lattices it reads: from the beginning, and with two of them from the end. `None` for what has nothing to
+    /// compute or too much for one dispatch.
+    fn then(&self, lattices: usize, last: Launch, adapter: &Adapter) -> Option<Launches> {
+        let states = self.room.checked_mul(2)?.checked_add(1)?;
+        let words = [lattices, self.batch, self.steps].into_iter().try_fold(states, usize::checked_mul)?;
+        let fits = u64::try_from(words).is_ok_and(|n| n.saturating_mul(4) <= adapter.limits.binding_bytes);
+        let many = self.steps.max(self.batch) > adapter.limits.groups_per_dimension as usize;
+        // A goal without room has no buffer to bind.
+        if words == 0 || self.room == 0 || !fits || many || !adapter.allows_rounds(self.steps.checked_mul(1 + states.div_ceil(64))?) {
+            return None;
+        }
+        let reads = vec![Read::input("x", 0), Read::input("goal", 1), Read::input("length", 2)];
+        let first = self.launch("ctc", reads, Write::Scratch(0), [self.batch as u32, lattices as u32, 1]);
+        Some(Launches { launches: vec![first, last], scratch: vec![words] })
     }
 }
 

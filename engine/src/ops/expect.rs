@@ -1,13 +1,12 @@
 //! Values that an operator requires of data: looked at while the plan runs, and an error for the next read.
-//!
-//! On the CPU, where looking is one more pass over values that are read anyway; on a GPU they are not looked at.
 
 use half::{bf16, f16};
 
+use super::gather::groups;
 use super::op::{Kind, Op, Spec};
 use crate::dtype::DType;
-use crate::error::{Error, Result};
-use crate::graph::kernel::{Compute, GpuOperand, Launches};
+use crate::error::Result;
+use crate::graph::kernel::{Compute, Fault, GpuOperand, Launch, Launches, Read, Write};
 use crate::runtime::Adapter;
 use crate::runtime::cpu::memory::{CpuIn, CpuOut};
 
@@ -58,45 +57,65 @@ impl Compute for Expect {
     fn cpu(&self, inputs: &[CpuIn<'_>], out: &mut CpuOut<'_>) -> Result<()> {
         let x = &inputs[0];
         let find = |outside: fn(f64) -> bool| match x.dtype {
-            DType::F64 => x.data::<f64>().iter().copied().find(|&v| outside(v)),
-            DType::F32 => x.data::<f32>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
-            DType::F16 => x.data::<f16>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
-            _ => x.data::<bf16>().iter().map(|&v| f64::from(v)).find(|&v| outside(v)),
+            DType::F64 => first(x.data::<f64>(), outside),
+            DType::F32 => first(x.data::<f32>(), outside),
+            DType::F16 => first(x.data::<f16>(), outside),
+            _ => first(x.data::<bf16>(), outside),
         };
-        match *self {
-            Expect::Probabilities => {
-                if let Some(v) = find(|v| !(0.0..=1.0).contains(&v)) {
-                    return Err(Error::argument("binary_cross_entropy", format!("the input should hold probabilities, but there is {v}")));
-                }
-            }
-            Expect::Variances => {
-                if let Some(v) = find(|v| v < 0.0) {
-                    return Err(Error::argument("gaussian_nll_loss", format!("a variance cannot be negative, but there is {v}")));
-                }
-            }
-            Expect::Weights => {
-                // NaN is refused too.
-                if find(|v| !(v.abs() > 1e-11)).is_some() {
-                    return Err(Error::argument("istft", "the windows leave a point of the signal without weight"));
-                }
-            }
-            Expect::Divisors(op) => {
-                let zero = match x.dtype.size() {
-                    1 => x.data::<u8>().contains(&0),
-                    2 => x.data::<u16>().contains(&0),
-                    4 => x.data::<u32>().contains(&0),
-                    _ => x.data::<u64>().contains(&0),
-                };
-                if zero {
-                    return Err(Error::argument(op, "an integer cannot be divided by 0, but there is one among the divisors"));
-                }
-            }
+        let zero = |at: Option<usize>| at.map(|at| (at, 0.0));
+        let wrong = match self {
+            Expect::Probabilities => find(|v| !(0.0..=1.0).contains(&v)),
+            Expect::Variances => find(|v| v < 0.0),
+            // NaN is refused too.
+            Expect::Weights => find(|v| !(v.abs() > 1e-11)),
+            Expect::Divisors(_) => match x.dtype.size() {
+                1 => zero(x.data::<u8>().iter().position(|&v| v == 0)),
+                2 => zero(x.data::<u16>().iter().position(|&v| v == 0)),
+                4 => zero(x.data::<u32>().iter().position(|&v| v == 0)),
+                _ => zero(x.data::<u64>().iter().position(|&v| v == 0)),
+            },
+        };
+        if let Some((at, v)) = wrong {
+            return Err(self.fault().error((v as f32).to_bits(), at, x.layout.numel()));
         }
         out.bytes.fill(0);
         Ok(())
     }
 
-    fn gpu(&self, _: &[GpuOperand<'_>], _: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
-        None
+    fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, _: &Adapter) -> Option<Launches> {
+        let what = match self {
+            Expect::Probabilities => 0,
+            Expect::Variances => 1,
+            Expect::Weights => 2,
+            Expect::Divisors(_) => 3,
+        };
+        let count = inputs[0].layout.numel();
+        if count == 0 {
+            return None;
+        }
+        let launch = Launch {
+            shader: "expect",
+            consts: vec![("WHAT", what)],
+            reads: vec![Read::input("x", 0)],
+            write: Write::Output,
+            params: vec![count as u32],
+            patches: vec![],
+            groups: groups(count, 64),
+        };
+        Some(Launches { launches: vec![launch], scratch: vec![] })
     }
+
+    fn fault(&self) -> Fault {
+        match *self {
+            Expect::Probabilities => Fault::Value("binary_cross_entropy", "the input should hold probabilities"),
+            Expect::Variances => Fault::Value("gaussian_nll_loss", "a variance cannot be negative"),
+            Expect::Weights => Fault::Value("istft", "the windows must give each point of the signal a weight"),
+            Expect::Divisors(op) => Fault::Value(op, "an integer cannot be divided by 0"),
+        }
+    }
+}
+
+/// The first element that is outside, and where it lies.
+fn first<T: Copy + Into<f64>>(x: &[T], outside: fn(f64) -> bool) -> Option<(usize, f64)> {
+    x.iter().map(|&v| v.into()).enumerate().find(|&(_, v)| outside(v))
 }

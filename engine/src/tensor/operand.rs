@@ -272,7 +272,7 @@ impl Operand {
         match b {
             Operand::Scalar(s) if s.as_f64() == 0.0 => Err(Error::argument(f.name, "an integer cannot be divided by 0")),
             // Plus 0, or an error at the next read.
-            Operand::Tensor(t) if t.device().is_cpu() => {
+            Operand::Tensor(t) => {
                 let checked = t.add(&Tensor::apply(ops::Expect::Divisors(f.name), &[t])?)?;
                 Operand::apply(f, &[a, &checked.into()], false)
             }

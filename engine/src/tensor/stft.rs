@@ -221,7 +221,7 @@ impl ComplexTensor {
     ///
     /// # Errors
     /// Other ranks; sizes that do not fit; a complex window. Where windows leave a point without weight, reading the
-    /// result is an error on the CPU; on a GPU that point is NaN.
+    /// result is an error.
     #[track_caller]
     pub fn istft(&self, frames: &Stft, length: Option<usize>) -> Result<Tensor> {
         if let Some(FrameWindow::Complex(_)) = frames.window {
@@ -329,11 +329,10 @@ impl Overlapping {
         Ok(Overlapping { kept: self.kept.div(&weight)?, ..self })
     }
 
-    /// Weights, of which `size` is the size; on the CPU, where looking is cheap, reading what depends on points without any is
-    /// an error.
+    /// Weights, of which `size` is the size; reading what depends on points without any is an error.
     #[track_caller]
     fn checked(&self, size: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-        if !self.kept.device().is_cpu() || self.kept.numel() == 0 {
+        if self.kept.numel() == 0 {
             return Ok(self.kept.clone());
         }
         let zero = autograd::no_grad(|| Tensor::apply(Expect::Weights, &[&size(&self.kept)?]))?;

@@ -13,7 +13,7 @@ use super::outcome::Outcome;
 use super::report::Report;
 use super::suite::{Entry, File, Suite, safetensors_dtype};
 
-/// What a case may weigh; whose smallest is larger is left out.
+/// What a case may weigh; of larger ones the smallest is taken only where there is nothing else.
 const HEAVY: usize = 40 << 10;
 
 /// Writes to `to` a case of each name that passes, and says what it left out.
@@ -37,7 +37,7 @@ pub fn write(from: &Suite, to: &Path) -> Result<String, String> {
                 continue;
             }
             kept = cases.len();
-            json[list] = cases.into_iter().cloned().collect();
+            json[list] = cases.into();
         } else if !passes_whole(kind, from, entry, &devices)? {
             left_out.push(entry.name.clone());
             continue;
@@ -45,7 +45,7 @@ pub fn write(from: &Suite, to: &Path) -> Result<String, String> {
         save(to, path, &json, &file)?;
         entries.push(json!({ "kind": entry.kind, "name": entry.name, "tier": entry.tier, "file": path, "samples": kept }));
     }
-    let said = format!("{} names; left out, because no case passes everywhere or all are large: {}", entries.len(), left_out.join(", "));
+    let said = format!("{} names; left out, because no case passes everywhere: {}", entries.len(), left_out.join(", "));
     put(&to.join("manifest.json"), format!("{:#}\n", json!({ "format": 1, "set": "excerpt", "entries": entries })).as_bytes())?;
     Ok(said)
 }
@@ -57,9 +57,9 @@ fn passes_whole(kind: Kind, from: &Suite, entry: &Entry, devices: &[Device]) -> 
     Ok(report.all().failed == 0)
 }
 
-/// For each name in a file the first of its cases, by preference, that passes everywhere.
-fn chosen<'a>(kind: Kind, entry: &Entry, file: &File, cases: &'a [Json], number: usize, devices: &[Device]) -> Vec<&'a Json> {
-    let mut names: BTreeMap<String, Vec<((bool, usize), &Json)>> = BTreeMap::new();
+/// For each name in a file the first of its cases, by preference, that passes everywhere; if none does, without its gradient.
+fn chosen(kind: Kind, entry: &Entry, file: &File, cases: &[Json], number: usize, devices: &[Device]) -> Vec<Json> {
+    let mut names: BTreeMap<String, Vec<((bool, bool, usize), &Json)>> = BTreeMap::new();
     for case in cases {
         // Operators take turns in what they show, so that all of it occurs often: gradients, or other types than `float32`.
         let plain = kind == Kind::Op && number % 3 == 2;
@@ -67,9 +67,9 @@ fn chosen<'a>(kind: Kind, entry: &Entry, file: &File, cases: &'a [Json], number:
         let size = bytes(file, case);
         // Where PyTorch's own answer is an artefact of its vector code there is nothing to learn.
         let finite = case["tags"].as_array().is_none_or(|tags| tags.iter().all(|t| t != "nonfinite"));
-        if finite && size <= HEAVY {
+        if finite {
             // Without elements only if there is nothing else.
-            names.entry(kind.case_name(entry, case)).or_default().push(((!shows || size == 0, size), case));
+            names.entry(kind.case_name(entry, case)).or_default().push(((size > HEAVY, !shows || size == 0, size), case));
         }
     }
     // The CPU has every type, so what is skipped there was not run.
@@ -82,9 +82,19 @@ fn chosen<'a>(kind: Kind, entry: &Entry, file: &File, cases: &'a [Json], number:
     let mut out = Vec::new();
     for ranked in names.values_mut() {
         ranked.sort_by_key(|(rank, _)| *rank);
-        out.extend(ranked.iter().take(8).map(|(_, case)| *case).find(|case| passes(case)));
+        let best = || ranked.iter().take(8).map(|&(_, case)| case);
+        let values = || best().map(without_gradient).find(|case| passes(case));
+        out.extend(best().find(|case| passes(case)).cloned().or_else(values));
     }
     out
+}
+
+fn without_gradient(case: &Json) -> Json {
+    let mut case = case.clone();
+    if let Some(map) = case.as_object_mut() {
+        map.remove("grad");
+    }
+    case
 }
 
 fn keys(v: &Json, file: &File, out: &mut BTreeSet<String>) {

@@ -164,7 +164,7 @@ fn one(
     }
     if taper_shaders::mentions(source, "fault") {
         let b = bindings.add_fault()?;
-        block.int("fault_code", fault::code(kernel.op.name()) as isize);
+        block.int("fault_code", fault::code(op.fault()) as isize);
         text.push_str(&fault::FUNCTION.replace("{}", &b.to_string()));
     }
     let mut head: String = launch.consts.iter().map(|(n, v)| format!("const {n}: u32 = {v}u;\n")).collect();

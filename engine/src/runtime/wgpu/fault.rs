@@ -1,4 +1,4 @@
-//! Faults that only show on the device: an index that came from data and was out of range.
+//! Faults that only show on the device: an index that came from data and was out of range, a divisor that is 0.
 //!
 //! A kernel clamps such an index and calls `fault(value, position, size)`; the first one is kept in a small buffer of
 //! the device. Every read copies that buffer along with the data and fails if something is in it.
@@ -6,6 +6,7 @@
 use std::sync::Mutex;
 
 use crate::error::Error;
+use crate::graph::kernel::Fault;
 
 /// What a kernel file that mentions `fault` gets. `{}` is the binding.
 pub(super) const FUNCTION: &str = "
@@ -19,17 +20,17 @@ fn fault(value: i32, position: u32, size: u32) {
 }
 ";
 
-/// Bytes of the buffer: how many faults, and of the first one the operator, the value, its position, the size.
+/// Bytes of the buffer: how many faults, and of the first one its code, the value, its position, the size.
 pub(super) const BYTES: usize = 20;
 
-/// Operators that can fault; their place is their code.
-static OPERATORS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+/// What can be reported; the place of each is its code.
+static FAULTS: Mutex<Vec<Fault>> = Mutex::new(Vec::new());
 
-/// The number that stands for an operator in the buffer.
-pub(super) fn code(op: &'static str) -> u32 {
-    let mut all = OPERATORS.lock().unwrap_or_else(|e| e.into_inner());
-    let at = all.iter().position(|o| *o == op).unwrap_or_else(|| {
-        all.push(op);
+/// The number that stands for a fault in the buffer.
+pub(super) fn code(fault: Fault) -> u32 {
+    let mut all = FAULTS.lock().unwrap_or_else(|e| e.into_inner());
+    let at = all.iter().position(|f| *f == fault).unwrap_or_else(|| {
+        all.push(fault);
         all.len() - 1
     });
     at as u32
@@ -41,6 +42,6 @@ pub(super) fn error(bytes: &[u8]) -> Option<Error> {
     if word(0) == 0 {
         return None;
     }
-    let name = OPERATORS.lock().unwrap_or_else(|e| e.into_inner()).get(word(1) as usize).copied().unwrap_or("kernel");
-    Some(Error::index(name, format!("index {} at position {} is out of range for size {}", word(2) as i32, word(3), word(4))))
+    let fault = FAULTS.lock().unwrap_or_else(|e| e.into_inner()).get(word(1) as usize).copied().unwrap_or(Fault::Index("kernel"));
+    Some(fault.error(word(2), word(3) as usize, word(4) as usize))
 }

@@ -1,0 +1,13 @@
+// Connectionist temporal classification: minus the log-likelihood of each sequence, from its lattice (ctc.wgsl).
+// One invocation a sequence.
+// Prelude: const BLANK; lattice(i), goal(i), length(i), store(i, v).
+
+@group(1) @binding(0) var<uniform> p: CtcParams;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let n = group.x * 64u + lane;
+    if n < p.batch {
+        store(n, ctc_loss(n));
+    }
+}
