@@ -126,17 +126,14 @@ fn main(
         s = subgroupBroadcast(r3, 7u); c31 += s.x * b0 + s.y * b1 + s.z * b2 + s.w * b3;
     }
 
-    // Four copies of what happens to a row, in a loop: a driver takes longer to compile 32 of them than the product to run.
+    // Two copies of what happens to a row, in a loop: a driver takes longer to compile 32 of them than the product to run.
     let base = z * p.m * p.n;
     let last_row = at_run_time(row + 32u, groups);
-    for (var r = row; r < last_row; r += 4u) {
+    for (var r = row; r < last_row; r += 2u) {
         put_columns(base, r, col, c0);
         put_columns(base, r + 1u, col, c1);
-        put_columns(base, r + 2u, col, c2);
-        put_columns(base, r + 3u, col, c3);
-        c0 = c4; c1 = c5; c2 = c6; c3 = c7; c4 = c8; c5 = c9; c6 = c10;
-        c7 = c11; c8 = c12; c9 = c13; c10 = c14; c11 = c15; c12 = c16; c13 = c17;
-        c14 = c18; c15 = c19; c16 = c20; c17 = c21; c18 = c22; c19 = c23; c20 = c24;
-        c21 = c25; c22 = c26; c23 = c27; c24 = c28; c25 = c29; c26 = c30; c27 = c31;
+        c0 = c2; c1 = c3; c2 = c4; c3 = c5; c4 = c6; c5 = c7; c6 = c8; c7 = c9; c8 = c10; c9 = c11;
+        c10 = c12; c11 = c13; c12 = c14; c13 = c15; c14 = c16; c15 = c17; c16 = c18; c17 = c19; c18 = c20; c19 = c21;
+        c20 = c22; c21 = c23; c22 = c24; c23 = c25; c24 = c26; c25 = c27; c26 = c28; c27 = c29; c28 = c30; c29 = c31;
     }
 }
