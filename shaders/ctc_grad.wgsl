@@ -18,7 +18,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // No way through: the slope is not defined.
     let lost = counts && loss >= p.infinity;
     for (var c = lane; c < p.classes; c += 64u) {
-        store(row + c, select(0.0, select(exp(x(own + c)), p.infinity - p.infinity, lost), counts));
+        store(row + c, select(0.0, select(exp(x(own + c)), p.not_a_number, lost), counts));
     }
     storageBarrier();
     if !counts || lost {

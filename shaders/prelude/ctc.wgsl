@@ -6,6 +6,7 @@ struct CtcParams {
     classes: u32, // C
     room: u32,    // of a target: S
     infinity: f32,
+    not_a_number: f32,
 }
 
 // Stands for the logarithm of 0: finite, so that differences stay numbers.

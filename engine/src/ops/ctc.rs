@@ -138,7 +138,7 @@ impl Lattice {
 
     fn launch(&self, shader: &'static str, reads: Vec<Read>, write: Write, groups: [u32; 3]) -> Launch {
         let mut params = [self.steps, self.batch, self.classes, self.room].map(|n| n as u32).to_vec();
-        params.push(f32::INFINITY.to_bits());
+        params.extend([f32::INFINITY, f32::NAN].map(f32::to_bits));
         Launch { shader, consts: vec![("BLANK", self.blank as u32)], reads, write, params, patches: vec![], groups }
     }
 
