@@ -27,9 +27,11 @@ pub(crate) struct MemoryPlan {
     pub alias: Vec<ValueId>,
 }
 
+/// The end of what outlives the plan.
+const FOREVER: usize = usize::MAX;
+
 /// Assigns homes and removes copies that became unnecessary.
 pub(crate) fn plan(snapshot: &Snapshot, kernels: &mut Kernels, runtime: &dyn Runtime) -> MemoryPlan {
-    const FOREVER: usize = usize::MAX;
     let count = kernels.values.len();
     let mut last_use = vec![0usize; count];
     for (k, kernel) in kernels.kernels.iter().enumerate() {
@@ -51,9 +53,7 @@ pub(crate) fn plan(snapshot: &Snapshot, kernels: &mut Kernels, runtime: &dyn Run
         }
     }
     let mut alias: Vec<ValueId> = (0..count).collect();
-    let mut slots: Vec<usize> = Vec::new();
-    let mut free: Vec<usize> = Vec::new();
-    let mut busy_until: Vec<usize> = Vec::new();
+    let mut stays: Vec<Stay> = Vec::new();
     let mut keep = vec![true; kernels.kernels.len()];
     // What no kernel writes but somebody reads or wants: values of arbitrary contents, and empty ones.
     let written: HashSet<ValueId> = kernels.kernels.iter().flat_map(writes).collect();
@@ -61,9 +61,8 @@ pub(crate) fn plan(snapshot: &Snapshot, kernels: &mut Kernels, runtime: &dyn Run
     for (v, info) in kernels.values.iter().enumerate() {
         let wanted = read.contains(&v) || matches!(info.source, Some(Source::Node(i)) if snapshot.nodes[i].held);
         if homes[v] == Home::None && !written.contains(&v) && wanted {
-            homes[v] = Home::Slot(slots.len());
-            slots.push(runtime.stored_bytes(info.dtype, info.numel));
-            busy_until.push(FOREVER);
+            homes[v] = Home::Slot(stays.len());
+            stays.push(Stay { bytes: runtime.stored_bytes(info.dtype, info.numel), from: 0, until: FOREVER });
         }
     }
     for (k, kernel) in kernels.kernels.iter().enumerate() {
@@ -92,30 +91,19 @@ pub(crate) fn plan(snapshot: &Snapshot, kernels: &mut Kernels, runtime: &dyn Run
                     homes[v]
                 }
                 None => {
-                    let best = free
-                        .iter()
-                        .enumerate()
-                        .filter(|(_, s)| slots[**s] >= bytes && slots[**s] / 2 <= bytes.max(4096))
-                        .min_by_key(|(_, s)| slots[**s]);
-                    let slot = match best.map(|(i, _)| i) {
-                        Some(i) => free.swap_remove(i),
-                        None => {
-                            slots.push(bytes);
-                            busy_until.push(0);
-                            slots.len() - 1
-                        }
-                    };
-                    Home::Slot(slot)
+                    stays.push(Stay { bytes, from: k, until: k });
+                    Home::Slot(stays.len() - 1)
                 }
             };
             if let Home::Slot(s) = homes[w] {
-                busy_until[s] = last_use[w];
+                stays[s].until = stays[s].until.max(last_use[w]);
             }
         }
-        for s in 0..slots.len() {
-            if busy_until[s] <= k && !free.contains(&s) {
-                free.push(s);
-            }
+    }
+    let (slot_of, slots) = share(&stays);
+    for home in &mut homes {
+        if let Home::Slot(s) = home {
+            *s = slot_of[*s];
         }
     }
     let mut index = 0;
@@ -124,6 +112,43 @@ pub(crate) fn plan(snapshot: &Snapshot, kernels: &mut Kernels, runtime: &dyn Run
         keep[index - 1]
     });
     MemoryPlan { homes, slots, alias }
+}
+
+/// How long a buffer is needed, from the kernel that first writes it to the last one that touches it.
+#[derive(Debug)]
+struct Stay {
+    bytes: usize,
+    from: usize,
+    until: usize,
+}
+
+/// The slot of each stay, and the slots' sizes. The largest choose first, and each takes the smallest slot that is free all the
+/// while: what comes later is smaller and fits in between (Pisarchyk and Lee 2020, "Efficient memory management for deep
+/// neural net inference", greedy by size). What outlives the plan gets no more than it needs.
+fn share(stays: &[Stay]) -> (Vec<usize>, Vec<usize>) {
+    let mut order: Vec<usize> = (0..stays.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(stays[i].bytes), stays[i].from));
+    let mut slot_of = vec![0; stays.len()];
+    let mut slots: Vec<usize> = Vec::new();
+    // When each slot is taken, in order.
+    let mut taken: Vec<Vec<(usize, usize)>> = Vec::new();
+    for i in order {
+        let stay = &stays[i];
+        let place = |times: &Vec<(usize, usize)>| {
+            let at = times.partition_point(|&(from, _)| from <= stay.until);
+            (at == 0 || times[at - 1].1 < stay.from).then_some(at)
+        };
+        let fits = |s: usize| stay.until != FOREVER || slots[s] == stay.bytes;
+        let found = (0..slots.len()).rev().filter(|&s| fits(s)).find_map(|s| Some((s, place(&taken[s])?)));
+        let (slot, at) = found.unwrap_or_else(|| {
+            slots.push(stay.bytes);
+            taken.push(Vec::new());
+            (slots.len() - 1, 0)
+        });
+        taken[slot].insert(at, (stay.from, stay.until));
+        slot_of[i] = slot;
+    }
+    (slot_of, slots)
 }
 
 fn is_assignment(snapshot: &Snapshot, kernels: &Kernels, value: ValueId) -> bool {
@@ -167,4 +192,45 @@ fn takes_over(f: &Fused, w: ValueId, kernels: &Kernels) -> Vec<ValueId> {
         .collect();
     candidates.dedup();
     candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stays(list: &[(usize, usize, usize)]) -> Vec<Stay> {
+        list.iter().map(|&(bytes, from, until)| Stay { bytes, from, until }).collect()
+    }
+
+    #[test]
+    fn what_lives_at_once_lies_apart_and_fits() {
+        // SplitMix64.
+        let mut state = 7u64;
+        let mut below = |n: usize| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            ((z ^ (z >> 27)) % n as u64) as usize
+        };
+        for _ in 0..200 {
+            let list: Vec<_> = (0..60)
+                .map(|_| {
+                    let from = below(50);
+                    (64 << below(6), from, if below(10) == 0 { FOREVER } else { from + below(20) })
+                })
+                .collect();
+            let (slot_of, slots) = share(&stays(&list));
+            for (i, a) in list.iter().enumerate() {
+                assert!(slots[slot_of[i]] >= a.0 && (a.2 != FOREVER || slots[slot_of[i]] == a.0));
+                let meets = |b: &(usize, usize, usize)| a.1 <= b.2 && b.1 <= a.2;
+                assert!((0..i).all(|j| slot_of[i] != slot_of[j] || !meets(&list[j])), "{list:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_values_lie_where_large_ones_come_later() {
+        // Forwards three small results are kept, backwards they go as large ones come.
+        let (_, slots) = share(&stays(&[(50, 0, 5), (50, 1, 4), (50, 2, 3), (100, 4, 5), (100, 6, 7), (100, 8, FOREVER)]));
+        assert_eq!(slots.iter().sum::<usize>(), 200, "{slots:?}");
+    }
 }
