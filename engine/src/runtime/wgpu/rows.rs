@@ -32,6 +32,24 @@ fn outer(f: &Fused) -> usize {
     f.dims.len() - f.inner
 }
 
+/// After how many sweeps each register is known.
+fn depths(f: &Fused) -> Vec<usize> {
+    let mut depth = vec![0; f.instrs.len()];
+    for (r, i) in f.instrs.iter().enumerate() {
+        depth[r] = match i {
+            Instr::Apply { args, .. } => args.iter().map(|&a| depth[a]).max().unwrap_or(0),
+            Instr::Reduce { arg, .. } => depth[*arg] + 1,
+            _ => 0,
+        };
+    }
+    depth
+}
+
+/// How often a program goes over its columns, at most.
+fn sweeps(depths: &[usize]) -> usize {
+    1 + depths.iter().max().copied().unwrap_or(0)
+}
+
 /// Accesses that depend on the column.
 fn column_accesses(f: &Fused) -> impl Iterator<Item = &Access> {
     let by_column = move |a: &&Access| (outer(f)..f.dims.len()).any(|d| a.strides[d] != 0 && f.dims[d] != 1);
@@ -54,7 +72,8 @@ fn shape(f: &Fused, chunks: Option<usize>, adapter: &Adapter) -> Shape {
         _ => outer == 0 || column_accesses(f).any(|a| a.strides[rank - 1] == 1),
     };
     // A lane must not go round its loops too often; sharing a row is the slower way out.
-    let long = f.cols() / chunks.unwrap_or(1) > LONGEST;
+    let cols = f.cols() / chunks.unwrap_or(1);
+    let long = cols > LONGEST || cols * sweeps(&depths(f)) > 3 * LONGEST;
     let (team, rows) = match (adapter.software, f.rows() == 1 || long, inner_contiguous) {
         // On a CPU a barrier costs more than it brings, unless there is only one row to share.
         (true, false, _) => (1, 8),
@@ -100,6 +119,16 @@ fn one(f: &Fused, chunks: Option<usize>, slot: &dyn Fn(ValueId) -> Slot, adapter
     let count = f.rows() / if lane(0..outer(f)) { 4 } else { 1 };
     let cols = f.cols() / if lane(outer(f)..f.dims.len()) { 4 } else { 1 };
     let groups = grid(count.div_ceil(s.rows), adapter)?;
+    // Each sweep goes over the columns, and once more for every block of 32 that it adds up.
+    let rounds = cols.div_ceil(chunks.unwrap_or(1)).div_ceil(s.team);
+    if f.inner > 0 && !adapter.allows_rounds(rounds.div_ceil(32) * 33 * sweeps(&program.depth)) {
+        let why = format!(
+            "a row of {} elements takes more than the 65,535 rounds after which {} ends loops; use the CPU",
+            f.cols(),
+            adapter.name
+        );
+        return Err(Error::unsupported("reduction", why));
+    }
     block.int("rows", count as isize);
     block.int("cols", cols as isize);
     block.int("width", groups[0] as isize);
@@ -126,15 +155,7 @@ fn one(f: &Fused, chunks: Option<usize>, slot: &dyn Fn(ValueId) -> Slot, adapter
 impl<'a> Rows<'a> {
     fn new(f: &'a Fused, s: Shape, chunked: bool, bindings: &mut Bindings, slot: &dyn Fn(ValueId) -> Slot) -> Result<Rows<'a>> {
         let need = needed(f, f.stores.iter().map(|s| s.reg));
-        let mut depth = vec![0; f.instrs.len()];
-        for (r, i) in f.instrs.iter().enumerate() {
-            depth[r] = match i {
-                Instr::Apply { args, .. } => args.iter().map(|&a| depth[a]).max().unwrap_or(0),
-                Instr::Reduce { arg, .. } => depth[*arg] + 1,
-                _ => 0,
-            };
-        }
-        let mut this = Rows { f, s, chunked, need, loads: Vec::new(), positions: Vec::new(), stores: Vec::new(), depth };
+        let mut this = Rows { f, s, chunked, need, loads: Vec::new(), positions: Vec::new(), stores: Vec::new(), depth: depths(f) };
         for (i, a) in f.inputs.iter().enumerate() {
             let used = f.instrs.iter().zip(&this.need).any(|(x, n)| *n && matches!(x, Instr::Load(k) if *k == i));
             let u = used.then(|| Use::new(bindings, format!("x{i}"), a, slot, &f.dims, s.lanes, false)).transpose()?;

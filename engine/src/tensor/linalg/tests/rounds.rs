@@ -88,3 +88,24 @@ fn running_sums_and_scattered_ones_count_to_their_end() {
         Ok(())
     });
 }
+
+#[test]
+fn rows_are_reduced_to_their_end_or_refused() {
+    for_each_software_device(|dev| {
+        // Several sweeps over what a single one could take.
+        let row = |n: usize| Tensor::arange(0, n, 1, (DType::F32, dev))?.ge(n as f64 - 1.0)?.to_dtype(DType::F32);
+        for n in [16_383, 50_001, 400_001] {
+            let x = row(n)?.expand([9, n])?.contiguous()?;
+            let y = x.sub(&x.mean_keepdim([-1])?)?.softmax(-1)?;
+            let rest = 1.0 / (n as f64 - 1.0 + 1f64.exp());
+            assert_close(&y.narrow(1, n - 2, 2)?.narrow(0, 8, 1)?, &[rest, rest * 1f64.exp()], 1e-4, 0.0);
+            assert_eq!(x.argmax(Some(1), false)?.to_vec::<i64>()?, [n as i64 - 1; 9]);
+        }
+        let long = row(4_300_001)?.softmax(-1).and_then(|y| y.sum_all()?.item::<f32>());
+        match long {
+            Ok(sum) => assert!((sum - 1.0).abs() < 1e-3, "on {dev}: {sum}"),
+            Err(e) => assert!(!dev.is_cpu() && e.to_string().contains("rounds"), "on {dev}: {e}"),
+        }
+        Ok(())
+    });
+}
