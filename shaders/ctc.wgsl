@@ -2,7 +2,7 @@
 //
 // States are the target's classes with blanks between and around them. lattice[d, n, t, s] is the logarithm of the
 // probability of all ways through state s at step t: from the beginning to it (d = 0), from it to the end (d = 1); both count
-// step t itself. The second is the first on the reversed sequence. One workgroup a sequence and direction: lanes stride
+// step t itself, and measure from the steps' bases (prelude/ctc.wgsl). The second is the first on the reversed sequence. One workgroup a sequence and direction: lanes stride
 // over the states, and a step waits for the one before it. Bound by the latency of those T steps.
 // Prelude: const BLANK; x(i) [T, N, C], goal(i) [N, S], length(i) [2, N], load_s(i), store_s(i, v), fault(value, position, size).
 
@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             } else if label >= p.classes {
                 fault(i32(label), n, p.classes);
             }
-            store_s(ctc_place(group.y, n, t) + s, ways + x((t * p.batch + n) * p.classes + min(label, p.classes - 1u)));
+            store_s(ctc_place(group.y, n, t) + s, ways + (x((t * p.batch + n) * p.classes + min(label, p.classes - 1u)) - ctc_base(n, t)));
         }
         storageBarrier();
     }

@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
             let at = min(label, p.classes - 1u);
             let log_p = x(own + at);
-            store(row + at, exp(log_p) - exp(ways + loss - log_p));
+            store(row + at, exp(log_p) - exp(ways + loss - (log_p - ctc_base(n, t))));
         }
     }
 }

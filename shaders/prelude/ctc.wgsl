@@ -37,11 +37,18 @@ fn ctc_class(n: u32, s: u32) -> u32 {
     return u32(goal(n * p.room + s / 2u));
 }
 
+// What log-probabilities of a step are measured from: the blank's, so that sums over many steps stay small.
+fn ctc_base(n: u32, t: u32) -> f32 {
+    let blank = x((t * p.batch + n) * p.classes + BLANK);
+    return select(blank, 0.0, blank < -1.0e30);
+}
+
 // Where step t of sequence n begins in lattice d.
 fn ctc_place(d: u32, n: u32, t: u32) -> u32 {
     return ((d * p.batch + n) * p.steps + t) * (2u * p.room + 1u);
 }
 
+// Minus the logarithm of all ways through, measured from the bases.
 fn ctc_loss(n: u32) -> f32 {
     let steps = ctc_steps(n);
     let states = ctc_states(n);

@@ -90,7 +90,7 @@ impl Compute for CtcLoss {
 
     fn gpu(&self, inputs: &[GpuOperand<'_>], _: &GpuOperand<'_>, adapter: &Adapter) -> Option<Launches> {
         let lattice = Lattice::new(inputs, self.blank)?;
-        let reads = vec![Read::scratch("lattice", 0), Read::input("goal", 1), Read::input("length", 2)];
+        let reads = vec![Read::input("x", 0), Read::scratch("lattice", 0), Read::input("goal", 1), Read::input("length", 2)];
         let groups = [lattice.batch.div_ceil(64) as u32, 1, 1];
         lattice.then(1, lattice.launch("ctc_loss", reads, Write::Output, groups), adapter)
     }
