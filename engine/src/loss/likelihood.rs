@@ -12,11 +12,10 @@ use crate::tensor::Tensor;
 /// `eps` at least (its gradient is passed on as if it were not). `full` adds the constant `log(2 pi) / 2`.
 ///
 /// `var` has the input's shape, perhaps with sizes of 1 that repeat, or that without the last dimension; `target` broadcasts to the input.
-/// Like `torch.nn.functional.gaussian_nll_loss`, but nothing is read back to look for negative variances.
+/// Like `torch.nn.functional.gaussian_nll_loss`, but nothing waits for the look at the variances.
 ///
 /// # Errors
-/// Shapes that do not fit; an `eps` that is not positive; integers. On the CPU the next read reports a negative variance; on a GPU
-/// it counts as `eps`.
+/// Shapes that do not fit; an `eps` that is not positive; integers. The next read reports a negative variance.
 #[track_caller]
 pub fn gaussian_nll_loss(input: &Tensor, target: &Tensor, var: &Tensor, full: bool, eps: f64, reduction: Reduction) -> Result<Tensor> {
     let op = "gaussian_nll_loss";

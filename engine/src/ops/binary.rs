@@ -1,7 +1,7 @@
 //! Functions of two operands of one shape and type; either may be a number.
 //!
 //! Integers wrap. Dividing an integer by 0 gives 0 here, with any of the divisions and remainders. The methods of `Tensor` refuse
-//! a divisor that is the number 0, and on the CPU tensors that hold one.
+//! a divisor that is the number 0, and have tensors looked at that may hold one.
 
 use super::elementwise::*;
 use super::fastmath::Float;

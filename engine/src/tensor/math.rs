@@ -55,8 +55,7 @@ methods! {
     /// `self / other` rounded down (Python's `//`).
     ///
     /// # Errors
-    /// As for [`add`](Self::add); integers by the number 0. On the CPU the next read reports integers divided by a 0 in
-    /// a tensor; on a GPU the result is 0.
+    /// As for [`add`](Self::add); integers by the number 0. The next read reports integers divided by a 0 in a tensor.
     floor_divide: |a, b| Operand::divide(&ops::FLOOR_DIVIDE, a, b);
     /// `self / other` rounded toward zero; like `torch.div(.., rounding_mode="trunc")`.
     ///
