@@ -2,6 +2,7 @@
 //! reading and comparing tensors of any type.
 
 pub mod conformance;
+pub mod onnx;
 pub mod program;
 pub mod refusals;
 

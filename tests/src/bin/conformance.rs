@@ -87,19 +87,14 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if options.all {
-        for name in report.names.values() {
-            for (sample, what) in &name.failures {
-                println!("{} {sample}: {what}", name.name);
-            }
-        }
+        report.print_failures();
     }
     println!("{report}");
-    if let Some(path) = options.json {
-        let written = serde_json::to_string_pretty(&report).map_err(std::io::Error::from).and_then(|text| std::fs::write(&path, text));
-        if let Err(e) = written {
-            eprintln!("{}: {e}", path.display());
-            return ExitCode::from(2);
-        }
+    if let Some(path) = options.json
+        && let Err(why) = report.write(&path)
+    {
+        eprintln!("{why}");
+        return ExitCode::from(2);
     }
     ExitCode::from((report.all().failed > 0) as u8)
 }

@@ -3,15 +3,15 @@
 //! [`suite`] reads the recorded files, the modules named after the kinds run them, [`compare`] decides, [`report`]
 //! counts. Operators are found by name in [`taper::ops::registry`].
 
-mod compare;
+pub(crate) mod compare;
 mod dtypes;
 mod errors;
 pub mod excerpt;
-mod make;
+pub(crate) mod make;
 mod modules;
 mod ops;
 mod optimizers;
-mod outcome;
+pub(crate) mod outcome;
 pub mod rates;
 pub mod report;
 mod schedulers;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -114,6 +115,24 @@ impl Report {
             entry.gradients.0 += (gradient == Some(true)) as usize;
             entry.gradients.1 += gradient.is_some() as usize;
         }
+    }
+
+    /// Prints every case that failed, a line each.
+    pub fn print_failures(&self) {
+        for name in self.names.values() {
+            for (sample, what) in &name.failures {
+                println!("{} {sample}: {what}", name.name);
+            }
+        }
+    }
+
+    /// Writes the counts as JSON.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), String> {
+        let written = serde_json::to_string_pretty(self).map_err(std::io::Error::from).and_then(|text| std::fs::write(path, text));
+        written.map_err(|e| format!("{}: {e}", path.display()))
     }
 
     /// The totals, and the closing line.

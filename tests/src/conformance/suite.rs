@@ -158,11 +158,20 @@ pub fn dtype(name: &str) -> Option<DType> {
     })
 }
 
-/// The folder with the manifest.
+/// The folder with the manifest of PyTorch's cases.
 fn find(path: &Path) -> Result<PathBuf, String> {
-    let has_manifest = |dir: &Path| dir.join("manifest.json").is_file();
+    find_with(path, "manifest.json", "pytorch-")
+}
+
+/// The folder that holds the file `index`: `path` itself, a folder in it, or what an archive is unpacked to, `path` or one in it
+/// whose name begins with `prefix`.
+///
+/// # Errors
+/// There is none, or it cannot be unpacked.
+pub fn find_with(path: &Path, index: &str, prefix: &str) -> Result<PathBuf, String> {
+    let has_manifest = |dir: &Path| dir.join(index).is_file();
     if path.is_file() {
-        return unpack(path);
+        return find_with(&unpack(path)?, index, prefix);
     }
     if has_manifest(path) {
         return Ok(path.to_path_buf());
@@ -173,15 +182,13 @@ fn find(path: &Path) -> Result<PathBuf, String> {
     if let Some(dir) = inside.iter().find(|p| has_manifest(p)) {
         return Ok(dir.clone());
     }
-    let name = |p: &PathBuf| {
-        p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("pytorch-") && n.to_string_lossy().ends_with(".tar.xz"))
-    };
-    let archive =
-        inside.iter().find(|p| name(p)).ok_or_else(|| format!("{}: no manifest.json, and no pytorch-*.tar.xz", path.display()))?;
-    unpack(archive)
+    let name =
+        |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with(prefix) && n.to_string_lossy().ends_with(".tar.xz"));
+    let archive = inside.iter().find(|p| name(p)).ok_or_else(|| format!("{}: no {index}, and no {prefix}*.tar.xz", path.display()))?;
+    find_with(&unpack(archive)?, index, prefix)
 }
 
-/// Unpacks an archive under `target/conformance`, once.
+/// Unpacks an archive under `target/conformance`, once: the folder it lies in.
 fn unpack(archive: &Path) -> Result<PathBuf, String> {
     let stem = archive.file_name().map(|n| n.to_string_lossy().split('.').next().unwrap_or("suite").to_string()).unwrap_or_default();
     let told = |path: &Path, e: std::io::Error| format!("{}: {e}", path.display());
@@ -205,5 +212,5 @@ fn unpack(archive: &Path) -> Result<PathBuf, String> {
         // What is left of a race is in nobody's way.
         let _ = fs::remove_dir_all(&fresh);
     }
-    find(&target)
+    Ok(target)
 }

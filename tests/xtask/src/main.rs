@@ -3,6 +3,7 @@
 mod bench;
 mod command;
 mod conformance;
+mod onnx;
 mod setup;
 mod summary;
 mod test;
@@ -26,6 +27,8 @@ enum Chore {
     Test(test::Options),
     /// Run PyTorch's recorded cases
     Conformance(conformance::Options),
+    /// Run ONNX's own test cases
+    Onnx(onnx::Options),
     /// Time Taper, beside its limits and other libraries
     Bench(bench::Options),
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     match Cli::parse().chore {
         Chore::Test(options) => test::run(&options),
         Chore::Conformance(options) => conformance::run(&options),
+        Chore::Onnx(options) => onnx::run(&options),
         Chore::Bench(options) => bench::run(&options),
     }
 }
