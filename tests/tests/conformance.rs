@@ -67,7 +67,7 @@ fn keeps_its_rates(key: &str, device: &Device, column: Column, selection: &Selec
         if selection.tiers.is_empty() { "everything".into() } else { format!("tiers {} and all other kinds", selection.tiers.join(", ")) };
     println!("conformance on {device}: {what} of {}, {:.0} s\n{}", suite.display(), start.elapsed().as_secs_f64(), report.summary());
     assert!(essential(&report) >= promised, "on {device} {:.2} % of tiers A and X pass, not {promised} %:\n{report}", essential(&report));
-    let rates = Rates::read().unwrap();
+    let rates = Rates::read("conformance").unwrap();
     if !rates.knows(key) {
         println!("conformance: nothing is recorded of the {key} to compare this with");
         return;

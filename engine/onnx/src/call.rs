@@ -222,9 +222,19 @@ impl<'a> Call<'a> {
         axes.iter().map(|&a| self.dim(a, rank)).collect()
     }
 
-    /// Sizes, none of them negative.
+    /// Sizes: not negative, and not so large that sums of them would not fit.
     pub fn sizes(&self, values: &[i64]) -> Result<Vec<usize>> {
-        values.iter().map(|&v| usize::try_from(v).map_err(|_| self.error(format!("{values:?} are no sizes")))).collect()
+        self.up_to(values, 1 << 40)
+    }
+
+    /// Strides, windows, paddings: small enough to be multiplied.
+    pub fn steps(&self, values: &[i64]) -> Result<Vec<usize>> {
+        self.up_to(values, 1 << 30)
+    }
+
+    fn up_to(&self, values: &[i64], most: usize) -> Result<Vec<usize>> {
+        let fit = |&v: &i64| usize::try_from(v).ok().filter(|&v| v <= most);
+        values.iter().map(fit).collect::<Option<_>>().ok_or_else(|| self.error(format!("{values:?} should lie between 0 and {most}")))
     }
 
     // ---- graphs inside ----------------------------------------------------------------------------

@@ -7,6 +7,9 @@ use crate::host::{Host, with_element};
 use crate::proto;
 use crate::value::{Array, Value};
 
+/// How many elements a sparse tensor may have: it is made dense.
+const DENSE: usize = 1 << 24;
+
 /// Where the bytes of external data are: the location as the model names it, an offset, and how many (`None`: to the end).
 pub type External<'a> = dyn Fn(&str, u64, Option<u64>) -> Result<Vec<u8>> + 'a;
 
@@ -32,14 +35,10 @@ pub(crate) fn tensor(t: proto::Tensor, external: &External<'_>) -> Result<Array>
     decode(t, external).map_err(named)
 }
 
-fn decode(t: proto::Tensor, external: &External<'_>) -> Result<Array> {
+fn decode(mut t: proto::Tensor, external: &External<'_>) -> Result<Array> {
     let elem = Elem::of(t.data_type.into())?;
     let (shape, n) = shape(&t.dims)?;
-    let bytes = match &t.raw_data {
-        _ if t.data_location == 1 => Some(beside(&t, elem, n, external)?),
-        Some(raw) => Some(raw.clone()),
-        None => None,
-    };
+    let bytes = if t.data_location == 1 { Some(beside(&t, elem, n, external)?) } else { t.raw_data.take() };
     let needed = (n * elem.bits()).div_ceil(8);
     let bytes = match bytes {
         Some(raw) if raw.len() == needed => from_raw(elem, n, raw),
@@ -142,6 +141,9 @@ fn from_fields(t: &proto::Tensor, elem: Elem, n: usize) -> Result<Vec<u8>> {
 pub(crate) fn sparse(s: proto::SparseTensor, external: &External<'_>) -> Result<Array> {
     let (Some(values), Some(indices)) = (s.values, s.indices) else { return Err(wrong("a sparse tensor without values or indices")) };
     let (shape, n) = shape(&s.dims)?;
+    if n > DENSE {
+        return Err(Error::unsupported("onnx", format!("a sparse tensor of {n} elements")));
+    }
     let (values, indices) = (tensor(values, external)?, tensor(indices, external)?);
     let (count, at) = (values.shape().iter().product::<usize>(), indices.host()?);
     let places = at.to_ints()?;

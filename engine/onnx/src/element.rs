@@ -206,7 +206,8 @@ impl Narrow {
         let clipped = x.sign()?.mul(limit)?.where_(&beyond, &rounded)?;
         // Infinities: e is meaningless for them.
         let clipped = x.sign()?.mul(limit)?.where_(&x.isinf()?, &clipped)?;
-        let not_a_number = if nan { f64::NAN } else { largest };
+        // Where there is no such thing it becomes zero.
+        let not_a_number = if nan { f64::NAN } else { 0.0 };
         clipped.masked_fill(&x.isnan()?, not_a_number)
     }
 }

@@ -12,7 +12,7 @@ use crate::ops::{self, Operator};
 use crate::proto;
 use crate::value::Array;
 
-/// How deep functions may call each other.
+/// How deep functions may call each other and graphs lie in graphs, together.
 const DEEPEST: usize = 64;
 
 /// Nodes in an order they can run in.
@@ -83,9 +83,8 @@ pub(crate) enum Attribute {
     Floats(Vec<f64>),
     Ints(Vec<i64>),
     Texts(Vec<Vec<u8>>),
-    Tensors(Vec<Array>),
-    /// An element type (of `Optional`).
-    Type,
+    /// What no operator here reads: a type, a list of tensors.
+    Unread,
     /// The value of an attribute of the function this is in.
     Of(String),
 }
@@ -98,6 +97,7 @@ pub(crate) struct Checker<'a> {
     protos: HashMap<Key, proto::Function>,
     functions: HashMap<Key, Arc<Function>>,
     open: Vec<Key>,
+    depth: usize,
     unsupported: Vec<String>,
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn check(model: proto::Model, external: &External<'_>) -> Result<Grap
     let graph = model.graph.ok_or_else(|| wrong("the model has no graph"))?;
     let key = |f: &proto::Function| (domain(&f.domain).to_string(), f.name.clone(), f.overload.clone());
     let protos = model.functions.into_iter().map(|f| (key(&f), f)).collect();
-    let mut checker = Checker { external, protos, functions: HashMap::new(), open: Vec::new(), unsupported: Vec::new() };
+    let mut checker = Checker { external, protos, functions: HashMap::new(), open: Vec::new(), depth: 0, unsupported: Vec::new() };
     let versions = opsets(&model.opset_import);
     let graph = checker.graph(graph, &versions, &[])?;
     if !checker.unsupported.is_empty() {
@@ -146,6 +146,12 @@ impl Graph {
 }
 
 impl Checker<'_> {
+    /// One graph or function further in: each is a call on the stack, here and when it runs.
+    fn descend(&mut self) -> Result<()> {
+        self.depth += 1;
+        if self.depth > DEEPEST { Err(wrong(format!("graphs and functions more than {DEEPEST} deep"))) } else { Ok(()) }
+    }
+
     fn graph(&mut self, g: proto::Graph, versions: &Opsets, outside: &[&HashSet<String>]) -> Result<Graph> {
         let mut constants = HashMap::new();
         for t in g.initializer {
@@ -159,7 +165,9 @@ impl Checker<'_> {
         let inputs = g.input.iter().map(port).collect::<Result<Vec<_>>>()?;
         let outputs = g.output.iter().map(port).collect::<Result<Vec<_>>>()?;
         let known = inputs.iter().map(|p| p.name.clone()).chain(constants.keys().cloned()).collect();
+        self.descend()?;
         let nodes = self.nodes(g.node, known, &outputs, versions, outside)?;
+        self.depth -= 1;
         Ok(Graph { inputs, outputs, constants, nodes })
     }
 
@@ -252,9 +260,7 @@ impl Checker<'_> {
             return Err(wrong(format!("function '{}' calls itself", key.1)));
         }
         let Some(f) = self.protos.remove(key) else { return Ok(None) };
-        if self.open.len() >= DEEPEST {
-            return Err(wrong(format!("functions call each other more than {DEEPEST} deep")));
-        }
+        self.descend()?;
         self.open.push(key.clone());
         let versions = opsets(&f.opset_import);
         let ports = |names: Vec<String>| {
@@ -270,6 +276,7 @@ impl Checker<'_> {
         }
         let made = Arc::new(Function { graph: Graph { inputs, outputs, constants: HashMap::new(), nodes }, defaults });
         self.open.pop();
+        self.depth -= 1;
         self.functions.insert(key.clone(), made.clone());
         Ok(Some(made))
     }
@@ -300,9 +307,8 @@ impl Checker<'_> {
             6 => Attribute::Floats(a.floats.into_iter().map(f64::from).collect()),
             7 => Attribute::Ints(a.ints),
             8 => Attribute::Texts(a.strings),
-            9 => Attribute::Tensors(a.tensors.into_iter().map(|t| decode::tensor(t, self.external)).collect::<Result<_>>()?),
+            9 | 13 => Attribute::Unread,
             11 => Attribute::Tensor(decode::sparse(a.sparse_tensor.ok_or_else(|| missing("a sparse tensor"))?, self.external)?),
-            13 => Attribute::Type,
             other => return Err(Error::unsupported("onnx", format!("attribute '{}' of kind {other}", a.name))),
         };
         Ok((a.name, value))

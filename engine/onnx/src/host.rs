@@ -183,10 +183,7 @@ impl Host {
     pub fn broadcast(&self, shape: &[usize]) -> Option<Host> {
         let lead = shape.len().checked_sub(self.shape.len())?;
         let fits = self.shape.iter().zip(&shape[lead..]).all(|(&a, &b)| a == b || a == 1);
-        let n: usize = shape.iter().product();
-        if !fits || n > INTS {
-            return None;
-        }
+        let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| fits && n <= INTS)?;
         let at = (0..n).map(|flat| {
             let (mut rest, mut at, mut stride) = (flat, 0, 1);
             for d in (0..shape.len()).rev() {

@@ -25,10 +25,13 @@ mod element;
 mod fold;
 mod graph;
 mod host;
+mod limits;
 mod model;
 mod ops;
 mod proto;
 mod run;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use decode::External;

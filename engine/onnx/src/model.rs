@@ -5,6 +5,7 @@ use taper::{Device, Error, Result, Tensor};
 
 use crate::decode::{self, External, wrong};
 use crate::graph::{self, Graph, Port, Size};
+use crate::limits;
 use crate::run;
 use crate::value::Value;
 
@@ -64,6 +65,7 @@ impl Model {
     /// assert!(error.to_string().starts_with("onnx: "));
     /// ```
     pub fn from_bytes(bytes: &[u8], external: &External<'_>) -> Result<Model> {
+        limits::check(bytes)?;
         let graph = graph::check(message(bytes, "model")?, external)?;
         Ok(Model { graph })
     }

@@ -109,6 +109,6 @@ fn record(reports: &[PathBuf]) -> Result<(), String> {
         dir.and_then(|()| std::fs::write(&path, text)).map_err(|e| format!("{}: {e}", path.display()))
     };
     let all = [("cpu", &cpu.totals)].into_iter().chain(gpu.as_ref().map(|g| ("gpu", &g.totals)));
-    put(rates::file(), Rates::of(all).to_text())?;
+    put(rates::file("conformance"), Rates::of(all).to_text("conformance"))?;
     put(table::file(), table::write(&cpu, gpu.as_ref()))
 }

@@ -1,4 +1,4 @@
-//! How much of PyTorch's open set passes, as it was last recorded: a run may pass more, never less.
+//! How much of an open set (PyTorch's, ONNX's) passes, as it was last recorded: a run may pass more, never less.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,9 +12,9 @@ use super::report::{Counts, Report};
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rates(BTreeMap<String, BTreeMap<String, (usize, usize)>>);
 
-/// Where they are kept.
-pub fn file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/rates.toml")
+/// Where those of a harness (`conformance`, `onnx`) are kept.
+pub fn file(harness: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(harness).join("rates.toml")
 }
 
 fn fraction(c: &Counts) -> (usize, usize) {
@@ -22,12 +22,12 @@ fn fraction(c: &Counts) -> (usize, usize) {
 }
 
 impl Rates {
-    /// The recorded rates.
+    /// The recorded rates of a harness.
     ///
     /// # Errors
     /// The file is missing, or a line of it cannot be read.
-    pub fn read() -> Result<Rates, String> {
-        let path = file();
+    pub fn read(harness: &str) -> Result<Rates, String> {
+        let path = file(harness);
         let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         Rates::parse(&text).map_err(|line| format!("{}: cannot read '{line}'", path.display()))
     }
@@ -59,10 +59,12 @@ impl Rates {
         Rates(reports.into_iter().map(|(device, t)| (device.to_string(), totals(t))).collect())
     }
 
-    pub fn to_text(&self) -> String {
-        let mut text = "# Cases of PyTorch's open set that pass, and cases that count (those a device cannot have by policy do not).\n\
-                        # Written by `cargo xtask conformance --record`; `cargo xtask test` lets no rate fall.\n"
-            .to_string();
+    /// The file of a harness.
+    pub fn to_text(&self, harness: &str) -> String {
+        let mut text = format!(
+            "# Cases of the open set that pass, and cases that count (those a device cannot have by policy do not).\n\
+             # Written by `cargo xtask {harness} --record`; `cargo xtask test` lets no rate fall.\n"
+        );
         for (device, totals) in &self.0 {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "\n[{device}]");
@@ -103,7 +105,7 @@ mod tests {
     fn what_is_written_is_read() {
         let (cpu, gpu) = (report(7, 1), report(5, 0));
         let rates = Rates::of([("cpu", &cpu.totals), ("gpu", &gpu.totals)]);
-        assert_eq!(Rates::parse(&rates.to_text()), Ok(rates));
+        assert_eq!(Rates::parse(&rates.to_text("conformance")), Ok(rates));
         assert_eq!(Rates::parse("[cpu]\n\"op/A\" = 7"), Err("\"op/A\" = 7"));
     }
 

@@ -269,7 +269,10 @@ pub(super) fn rotate(c: &Call<'_>, x: &Tensor, heads: usize, caches: [usize; 2],
             Some(p) => {
                 let width = cache.shape().last().copied().unwrap_or(0);
                 let rows = cache.index_select(0, &p.to_dtype(DType::I64)?.reshape([p.numel()])?)?;
-                rows.reshape([p.shape()[0], p.numel() / p.shape()[0].max(1), width])?
+                {
+                    let batch = p.shape().first().copied().unwrap_or(1);
+                    rows.reshape([batch, p.numel() / batch.max(1), width])?
+                }
             }
             None => cache,
         };

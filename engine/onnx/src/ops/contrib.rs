@@ -76,7 +76,10 @@ fn rotary(c: &Call<'_>) -> Out {
         (0, &[_, _, hidden]) => hidden / (2 * c.array(2)?.shape().last().copied().unwrap_or(1)).max(1),
         (heads, _) => heads,
     };
-    let (n, time) = if x.rank() == 4 { (x.shape()[0], x.shape()[2]) } else { (x.shape()[0], x.shape()[1]) };
+    let (n, time) = match *x.shape() {
+        [n, _, time, _] | [n, time, _] => (n, time),
+        ref other => return Err(c.error(format!("an input of {other:?}"))),
+    };
     let positions = if positions.numel() == 1 && n * time != 1 {
         let line = Tensor::arange(0, time, 1, (DType::I64, c.device))?.add(positions.to_dtype(DType::I64)?.reshape([1])?)?;
         line.unsqueeze(0)?.broadcast_to([n, time])?

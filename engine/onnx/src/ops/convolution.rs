@@ -1,6 +1,6 @@
 //! Convolutions and pooling, over one to three dimensions.
 
-use taper::{DType, GridMode, GridPadding, Result, Scalar, Tensor};
+use taper::{DType, Result, Scalar, Tensor};
 
 use super::{Operator, op};
 use crate::call::{Call, Out, one};
@@ -8,7 +8,7 @@ use crate::host::{Data, Host};
 use crate::value::Value;
 
 pub(super) static TABLE: &[Operator] = &[
-    op("AveragePool", 1, |c| average_pool(c, c.flag("count_include_pad", false)?, |x| Ok(x.clone()), |y, _| Ok(y))),
+    op("AveragePool", 1, average_pool),
     op("CausalConvWithState", 1, causal_conv),
     op("Conv", 1, |c| one(convolve(c, &c.tensor(0)?, &c.tensor(1)?, c.maybe(2)?.as_ref())?)),
     op("ConvTranspose", 1, conv_transpose),
@@ -43,12 +43,12 @@ impl Windows {
         let rank = size.len();
         let list = |name: &str, n: usize, default: usize| match c.list(name)? {
             None => Ok(vec![default; n]),
-            Some(list) if list.len() == n => c.sizes(list),
+            Some(list) if list.len() == n => c.steps(list),
             Some(list) => Err(c.error(format!("attribute '{name}' {list:?} for {rank} spatial dimensions"))),
         };
         let kernel = match kernel {
             Some(kernel) => kernel.to_vec(),
-            None => c.sizes(c.list("kernel_shape")?.ok_or_else(|| c.error("attribute 'kernel_shape' is missing"))?)?,
+            None => c.steps(c.list("kernel_shape")?.ok_or_else(|| c.error("attribute 'kernel_shape' is missing"))?)?,
         };
         let (strides, dilations) = (list("strides", rank, 1)?, list("dilations", rank, 1)?);
         if kernel.len() != rank || [&kernel, &strides, &dilations].iter().any(|l| l.contains(&0)) {
@@ -149,12 +149,15 @@ fn conv_transpose(c: &Call<'_>) -> Out {
     let kernel = w.shape().get(2..).unwrap_or_default();
     let list = |name: &str, n: usize, default: usize| match c.list(name)? {
         None => Ok(vec![default; n]),
-        Some(list) if list.len() >= n => c.sizes(&list[..n]),
+        Some(list) if list.len() >= n => c.steps(&list[..n]),
         Some(list) => Err(c.error(format!("attribute '{name}' {list:?} for {rank} spatial dimensions"))),
     };
     let (s, d, extra, pads) =
         (list("strides", rank, 1)?, list("dilations", rank, 1)?, list("output_padding", rank, 0)?, list("pads", 2 * rank, 0)?);
     let groups = c.sizes(&[c.int("group", 1)?])?[0];
+    if kernel.len() != rank || kernel.contains(&0) {
+        return Err(c.error(format!("the weight {:?} for the input {:?}", w.shape(), x.shape())));
+    }
     let full = match rank {
         1 => x.conv_transpose1d(&w, None, s[0], 0, 0, groups, d[0])?,
         2 => x.conv_transpose2d(&w, None, array::<2>(c, &s)?, 0usize, 0usize, groups, array::<2>(c, &d)?)?,
@@ -163,7 +166,7 @@ fn conv_transpose(c: &Call<'_>) -> Out {
     };
     let auto = c.text("auto_pad", "NOTSET")?;
     let wanted = match c.list("output_shape")? {
-        Some(list) => Some(c.sizes(&list[list.len().saturating_sub(rank)..])?),
+        Some(list) => Some(c.steps(&list[list.len().saturating_sub(rank)..])?),
         None if auto.starts_with("SAME") => Some((0..rank).map(|i| size[i] * s[i]).collect()),
         None => None,
     };
@@ -175,7 +178,12 @@ fn conv_transpose(c: &Call<'_>) -> Out {
             Some(wanted) => {
                 let total = have + extra[i] as isize - wanted.get(i).copied().unwrap_or(0) as isize;
                 let half = total / 2;
-                if auto == "SAME_UPPER" { (half, total - half) } else { (total - half, half) }
+                match auto {
+                    // What is missing is added behind.
+                    _ if total < 0 => (0, total),
+                    "SAME_UPPER" => (half, total - half),
+                    _ => (total - half, half),
+                }
             }
             None if auto == "VALID" => (0, 0),
             None => (pads[i] as isize, pads[rank + i] as isize),
@@ -210,40 +218,38 @@ fn seen(c: &Call<'_>, windows: &Windows, size: &[usize], with_pads: bool, dtype:
     Ok(Some(Host::of(dtype, windows.count.clone(), Data::Floats(counts)).tensor(c.device)?))
 }
 
-/// Means over windows, of what `before` makes of the elements; `after` gets them and the number of elements of a window.
-fn average_pool(
-    c: &Call<'_>,
-    with_pads: bool,
-    before: impl Fn(&Tensor) -> Result<Tensor>,
-    after: impl Fn(Tensor, usize) -> Result<Tensor>,
-) -> Out {
-    let x = before(&c.tensor(0)?)?;
+/// Means over windows, whose padding counts as zeros.
+fn means(c: &Call<'_>, x: &Tensor, windows: &Windows) -> Result<Tensor> {
+    let padded = windows.padded(x, Scalar::Int(0))?;
+    let (k, s) = (&windows.kernel, &windows.strides);
+    let rank = k.len();
+    match rank {
+        _ if windows.dilations.iter().any(|&d| d != 1) => windows.of(&padded)?.mean((2 + rank..2 + 2 * rank).collect::<Vec<usize>>()),
+        1 => padded.avg_pool1d(k[0], s[0], 0, false, true),
+        2 => padded.avg_pool2d(array::<2>(c, k)?, array::<2>(c, s)?, 0usize, false, true, None),
+        3 => padded.avg_pool3d(array::<3>(c, k)?, array::<3>(c, s)?, 0usize, false, true, None),
+        n => Err(too_many(c, n)),
+    }
+}
+
+fn average_pool(c: &Call<'_>) -> Out {
+    let x = c.tensor(0)?;
     let size = spatial(c, &x)?;
     let windows = Windows::new(c, size, None)?;
-    let padded = windows.padded(&x, Scalar::Int(0))?;
-    let rank = size.len();
-    let (k, s) = (&windows.kernel, &windows.strides);
-    let means = match rank {
-        _ if windows.dilations.iter().any(|&d| d != 1) => windows.of(&padded)?.mean((2 + rank..2 + 2 * rank).collect::<Vec<usize>>())?,
-        1 => padded.avg_pool1d(k[0], s[0], 0, false, true)?,
-        2 => padded.avg_pool2d(array::<2>(c, k)?, array::<2>(c, s)?, 0usize, false, true, None)?,
-        3 => padded.avg_pool3d(array::<3>(c, k)?, array::<3>(c, s)?, 0usize, false, true, None)?,
-        n => return Err(too_many(c, n)),
-    };
-    let all = k.iter().product::<usize>();
-    let means = match seen(c, &windows, size, with_pads, Call::wide(x.dtype()))? {
+    let means = means(c, &x, &windows)?;
+    let all = windows.kernel.iter().product::<usize>();
+    let with_pads = c.flag("count_include_pad", false)?;
+    one(match seen(c, &windows, size, with_pads, Call::wide(x.dtype()))? {
         None => means,
         Some(counts) => means.mul(all)?.div(counts.to_dtype(x.dtype())?)?,
-    };
-    one(after(means, all)?)
+    })
 }
 
 fn lp_pool(c: &Call<'_>) -> Out {
-    let p = c.int("p", 2)? as f64;
-    let own = c.array(0)?.dtype();
-    // All of a window counts, its padding as zeros.
-    let sums = |y: Tensor, n: usize| y.mul(n)?.pow(1.0 / p)?.to_dtype(own);
-    average_pool(c, false, |x| x.abs()?.pow(p), sums)
+    let (x, p) = (c.tensor(0)?, c.int("p", 2)? as f64);
+    let windows = Windows::new(c, spatial(c, &x)?, None)?;
+    let sums = means(c, &x.abs()?.pow(p)?, &windows)?.mul(windows.kernel.iter().product::<usize>())?;
+    one(sums.pow(1.0 / p)?.to_dtype(x.dtype())?)
 }
 
 fn max_pool(c: &Call<'_>) -> Out {
@@ -284,7 +290,7 @@ fn max_pool(c: &Call<'_>) -> Out {
         place = place.add(here.mul(unit_here as i64)?)?;
         unit *= size[i];
     }
-    let planes = x.shape()[0] * x.shape()[1];
+    let planes: usize = x.shape()[..2].iter().product();
     let first = Tensor::arange(0, planes, 1, (DType::I64, c.device))?.mul(unit as i64)?;
     let first = first.reshape([&x.shape()[..2], &vec![1; rank]].concat())?;
     Ok(vec![Value::from(y), place.add(first)?.into()])
@@ -293,8 +299,8 @@ fn max_pool(c: &Call<'_>) -> Out {
 fn max_unpool(c: &Call<'_>) -> Out {
     let (x, at) = (c.tensor(0)?, c.tensor(1)?);
     let size = spatial(c, &x)?;
-    let kernel = c.sizes(c.list("kernel_shape")?.ok_or_else(|| c.error("attribute 'kernel_shape' is missing"))?)?;
-    let list = |name: &str, n: usize, default: usize| c.list(name)?.map_or(Ok(vec![default; n]), |l| c.sizes(l));
+    let kernel = c.steps(c.list("kernel_shape")?.ok_or_else(|| c.error("attribute 'kernel_shape' is missing"))?)?;
+    let list = |name: &str, n: usize, default: usize| c.list(name)?.map_or(Ok(vec![default; n]), |l| c.steps(l));
     let (s, pads) = (list("strides", size.len(), 1)?, list("pads", 2 * size.len(), 0)?);
     if kernel.len() != size.len() || s.len() != size.len() || pads.len() != 2 * size.len() {
         return Err(c.error(format!("windows of {kernel:?} in {:?}", x.shape())));
@@ -340,7 +346,7 @@ fn causal_conv(c: &Call<'_>) -> Out {
 /// A convolution whose elements are read where offsets move them, weighted by a mask.
 fn deform_conv(c: &Call<'_>) -> Out {
     let (x, w, offset) = (c.tensor(0)?, c.tensor(1)?, c.tensor(2)?);
-    let (&[n, channels, h, width], &[out, per_group, kh, kw]) = (x.shape(), w.shape()) else {
+    let (&[n, _, h, width], &[out, per_group, kh, kw]) = (x.shape(), w.shape()) else {
         return Err(c.error(format!("{:?} by {:?}: expected 4 dimensions", x.shape(), w.shape())));
     };
     let windows = Windows::new(c, &[h, width], Some(&[kh, kw]))?;
@@ -360,10 +366,8 @@ fn deform_conv(c: &Call<'_>) -> Out {
     let mut columns = Vec::with_capacity(moved);
     for (g, part) in x.chunk(moved, 1)?.into_iter().enumerate() {
         let shift = offset.select(1, g as isize)?;
-        // From element to the -1..1 of a grid whose corners are those of the image.
-        let place = |base: &Tensor, i: isize, n: usize| base.add(shift.select(2, i)?)?.mul(2)?.add(1)?.div(n)?.sub(1);
-        let grid = Tensor::stack(&[place(&x_, 1, width)?, place(&y, 0, h)?], -1)?.reshape([n, taps * oh, ow, 2])?;
-        let seen = part.grid_sample(&grid, GridMode::Bilinear, GridPadding::Zeros, false)?.reshape([n, channels / moved, taps, oh, ow])?;
+        let place = |base: &Tensor, i: isize| base.add(shift.select(2, i)?);
+        let seen = bilinear(&part, &place(&y, 0)?, &place(&x_, 1)?)?;
         columns.push(match &mask {
             Some(m) => seen.mul(m.select(1, g as isize)?.unsqueeze(1)?)?,
             None => seen,
@@ -375,4 +379,31 @@ fn deform_conv(c: &Call<'_>) -> Out {
         Some(bias) => y.add(bias.reshape([out, 1, 1])?)?,
         None => y,
     })
+}
+
+/// Images `[n, channels, h, w]` at points `[n, ..]`, between their four neighbours; zero outside.
+fn bilinear(image: &Tensor, y: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let s = image.shape();
+    let (n, channels, h, w) = (s[0], s[1], s[2], s[3]);
+    let flat = image.reshape([n, channels, h * w])?;
+    let points = y.numel() / n.max(1);
+    let (y0, x0) = (y.floor()?, x.floor()?);
+    let (fy, fx) = (y.sub(&y0)?, x.sub(&x0)?);
+    let mut sum: Option<Tensor> = None;
+    for (dy, dx) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let share = |f: &Tensor, far: i32| if far == 1 { Ok(f.clone()) } else { f.neg()?.add(1) };
+        let (py, px) = (y0.add(dy)?, x0.add(dx)?);
+        let inside = |p: &Tensor, n: usize| p.ge(0)?.logical_and(p.lt(n)?);
+        let inside = inside(&py, h)?.logical_and(inside(&px, w)?)?;
+        let at = py.clamp(0.0, h.saturating_sub(1) as f64)?.mul(w)?.add(px.clamp(0.0, w.saturating_sub(1) as f64)?)?;
+        let at = at.to_dtype(DType::I64)?.reshape([n, 1, points])?.broadcast_to([n, channels, points])?;
+        let weight = share(&fy, dy)?.mul(share(&fx, dx)?)?.masked_fill(&inside.logical_not()?, 0)?;
+        let part = flat.gather(2, &at)?.mul(weight.reshape([n, 1, points])?.to_dtype(image.dtype())?)?;
+        sum = Some(match sum {
+            Some(sum) => sum.add(part)?,
+            None => part,
+        });
+    }
+    let shape = [&[n, channels], &y.shape()[1..]].concat();
+    sum.map_or_else(|| Tensor::zeros(&shape, (image.dtype(), image.device())), |sum| sum.reshape(&shape))
 }

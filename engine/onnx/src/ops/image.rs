@@ -136,7 +136,7 @@ fn roi_align(c: &Call<'_>) -> Out {
         let bin = [size[0] / out[0] as f64, size[1] / out[1] as f64];
         let grid = bin.map(|b| if ratio > 0 { ratio as usize } else { b.ceil().max(0.0) as usize });
         let points = grid[0].saturating_mul(grid[1]);
-        if points.saturating_mul(out[0]).saturating_mul(out[1]) > 1 << 28 {
+        if points.max(1).saturating_mul(out[0]).saturating_mul(out[1]) > 1 << 26 {
             return Err(c.error(format!("{points} points in each cell of a region")));
         }
         let (mut places, mut weights) = (Vec::new(), Vec::new());

@@ -199,40 +199,43 @@ fn unique(c: &Call<'_>) -> Out {
 
 /// Columns of windows added back into an image of any number of dimensions.
 fn col_to_im(c: &Call<'_>) -> Out {
-    let (x, image, kernel) = (c.tensor(0)?, c.sizes(&c.ints(1)?)?, c.sizes(&c.ints(2)?)?);
+    let (x, image, kernel) = (c.tensor(0)?, c.steps(&c.ints(1)?)?, c.steps(&c.ints(2)?)?);
     let rank = image.len();
     let list = |name: &str, default: usize, n: usize| match c.list(name)? {
-        Some(list) if list.len() == n => c.sizes(list),
+        Some(list) if list.len() == n => c.steps(list),
         Some(list) => Err(c.error(format!("{} {name} for {rank} dimensions", list.len()))),
         None => Ok(vec![default; n]),
     };
     let (dilations, strides, pads) = (list("dilations", 1, rank)?, list("strides", 1, rank)?, list("pads", 0, 2 * rank)?);
     let &[n, rows, columns] = x.shape() else { return Err(c.error(format!("{:?} should have 3 dimensions", x.shape()))) };
-    let taps: usize = kernel.iter().product();
-    if kernel.len() != rank || taps == 0 || rows % taps != 0 || strides.contains(&0) {
+    let product = |list: &[usize]| list.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+    let taps = product(&kernel).filter(|&t| t > 0 && rows % t == 0 && rows > 0);
+    let (Some(taps), false) = (taps, kernel.len() != rank || strides.contains(&0)) else {
         return Err(c.error(format!("windows of {kernel:?} in images of {image:?} from {:?}", x.shape())));
-    }
+    };
     let padded: Vec<usize> = (0..rank).map(|d| image[d] + pads[d] + pads[rank + d]).collect();
+    let reach = |d: usize| dilations[d] * (kernel[d] - 1) + 1;
+    let count: Vec<usize> = (0..rank).map(|d| (padded[d] + strides[d]).saturating_sub(reach(d)) / strides[d]).collect();
+    // What follows is as large as the columns, not larger.
+    if product(&count) != Some(columns) {
+        return Err(c.error(format!("{columns} columns for {count:?} windows")));
+    }
     // Position of each window element: over all dimensions the sum of its own place and its window's.
     let mut at = vec![0i64];
     let mut windows = vec![0i64];
     for d in 0..rank {
-        let reach = dilations[d] * (kernel[d] - 1) + 1;
-        let count = (padded[d] + strides[d]).saturating_sub(reach) / strides[d];
         let size = padded[d] as i64;
         let stretch = |v: &[i64], n: usize, step: usize| -> Vec<i64> {
-            v.iter().flat_map(|&base| (0..n).map(move |i| base * size + (i * step) as i64)).collect()
+            v.iter().flat_map(|&base| (0..n).map(move |i| base.wrapping_mul(size).wrapping_add((i * step) as i64))).collect()
         };
         at = stretch(&at, kernel[d], dilations[d]);
-        windows = stretch(&windows, count, strides[d]);
-    }
-    if windows.len() != columns {
-        return Err(c.error(format!("{columns} columns for {} windows", windows.len())));
+        windows = stretch(&windows, count[d], strides[d]);
     }
     let channels = rows / taps;
-    let places: Vec<i64> = at.iter().flat_map(|&a| windows.iter().map(move |&w| a + w)).collect();
+    let places: Vec<i64> = at.iter().flat_map(|&a| windows.iter().map(move |&w| a.wrapping_add(w))).collect();
     let places = Host::ints(places).tensor(c.device)?;
-    let zeros = Tensor::zeros([n, channels, padded.iter().product()], (x.dtype(), c.device))?;
+    let area = product(&padded).ok_or_else(|| c.error(format!("an image of {padded:?}")))?;
+    let zeros = Tensor::zeros([n, channels, area], (x.dtype(), c.device))?;
     let mut sums =
         zeros.index_add(2, &places, &x.reshape([n, channels, taps * columns])?)?.reshape([&[n, channels], &padded[..]].concat())?;
     for d in 0..rank {

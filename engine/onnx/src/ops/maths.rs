@@ -46,7 +46,7 @@ pub(super) static TABLE: &[Operator] = &[
     op("Mean", 1, |c| one(mean(c)?)),
     op("Min", 1, |c| many(c, |a, b| a.minimum(b))),
     op("Mish", 18, |c| one(c.tensor(0)?.mish()?)),
-    op("Mod", 10, |c| if c.flag("fmod", false)? { binary(c, |a, b| a.fmod(b)) } else { binary(c, |a, b| a.remainder(b)) }),
+    op("Mod", 10, |c| if c.flag("fmod", false)? { binary(c, |a, b| a.fmod(b)) } else { binary(c, modulo) }),
     op("Mul", 1, |c| binary(c, |a, b| a.mul(b))),
     op("Neg", 1, |c| one(c.tensor(0)?.neg()?)),
     op("Not", 1, |c| one(c.tensor(0)?.logical_not()?)),
@@ -108,6 +108,16 @@ fn mean(c: &Call<'_>) -> Result<Tensor> {
 /// Integers are cut off towards zero.
 fn divide(a: &Tensor, b: Operand) -> Result<Tensor> {
     if a.dtype().is_float() { a.div(b) } else { a.trunc_divide(b) }
+}
+
+/// What is left over, with the divisor's sign, which a zero has too.
+fn modulo(a: &Tensor, b: Operand) -> Result<Tensor> {
+    let left = a.remainder(&b)?;
+    if !a.dtype().is_float() {
+        return Ok(left);
+    }
+    let zero = left.zeros_like()?.copysign(&b)?;
+    zero.where_(&left.eq(0)?, &left)
 }
 
 /// In the base's type, whatever the exponent's is.

@@ -125,6 +125,9 @@ impl Axis<'_> {
     }
 
     fn apply(&self, x: &Tensor, dim: usize, extrapolation: f64) -> Result<Tensor> {
+        if self.out == 0 {
+            return x.narrow(dim as isize, 0, 0);
+        }
         let taps = self.taps();
         let n = taps.count;
         let along = |len: usize| (0..x.rank()).map(|d| if d == dim { len } else { 1 }).collect::<Vec<usize>>();
@@ -225,7 +228,8 @@ fn sample(c: &Call<'_>, x: &Tensor, how: &How<'_>, axes: impl Iterator<Item = Sa
     let own = x.dtype();
     let mut y = if how.mode == "nearest" { x.clone() } else { x.to_dtype(if own == DType::F64 { own } else { DType::F32 })? };
     for ((dim, size, out, scale), roi) in axes {
-        if !(out >= 0.0 && out < (1u64 << 32) as f64) || size == 0 && out > 0.0 {
+        // The filter of a smaller image is as wide as the larger one.
+        if !(out >= 0.0 && out.max(size as f64) < (1u64 << 24) as f64 && scale > 0.0) || size == 0 && out > 0.0 {
             return Err(c.error(format!("{size} elements as {out}")));
         }
         let out = out as usize;

@@ -139,7 +139,10 @@ fn split(c: &Call<'_>) -> Out {
     let parts = match given {
         Some(list) => c.sizes(&list)?,
         None => {
-            let count = c.sizes(&[c.int("num_outputs", c.node.outputs.len() as i64)?])?[0].max(1);
+            let count = c.node.outputs.len().max(1);
+            if c.int("num_outputs", count as i64)? != count as i64 {
+                return Err(c.error(format!("attribute 'num_outputs' does not say that there are {count}")));
+            }
             let each = n.div_ceil(count);
             (0..count).map(|i| each.min(n.saturating_sub(i * each))).collect()
         }
@@ -167,7 +170,8 @@ pub(crate) fn slices(c: &Call<'_>, shape: &[usize]) -> Result<Vec<(usize, i64, i
     let dims = c.dims(&axes, shape.len())?;
     let mut out = Vec::with_capacity(dims.len());
     for (i, d) in dims.into_iter().enumerate() {
-        let (n, step) = (shape[d] as i64, steps[i]);
+        // A longer step than any tensor takes one element, as this one does.
+        let (n, step) = (shape[d] as i64, steps[i].clamp(-(1 << 48), 1 << 48));
         let from_front = |v: i64| if v < 0 { v.saturating_add(n) } else { v };
         let (start, end) = (from_front(starts[i]), from_front(ends[i]));
         out.push(match step {
@@ -277,7 +281,7 @@ fn center_crop_pad(c: &Call<'_>) -> Out {
 fn blocks(c: &Call<'_>, x: &Tensor) -> Result<([usize; 4], usize)> {
     let b = c.sizes(&[c.int("blocksize", 0)?])?[0];
     match *x.shape() {
-        [n, ch, h, w] if b > 0 => Ok(([n, ch, h, w], b)),
+        [n, ch, h, w] if b > 0 && b <= 1 << 16 => Ok(([n, ch, h, w], b)),
         _ => Err(c.error(format!("blocks of {b} of {:?}: expected 4 dimensions", x.shape()))),
     }
 }

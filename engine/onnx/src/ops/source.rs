@@ -24,18 +24,16 @@ pub(super) static TABLE: &[Operator] = &[
 
 fn constant(c: &Call<'_>) -> Out {
     let list = |dtype, shape, data| one(Host::of(dtype, shape, data));
-    for (name, _) in &c.node.attributes {
-        return match c.attribute(name) {
-            Some(Attribute::Tensor(array)) => one(array.clone()),
-            Some(Attribute::Int(v)) => list(DType::I64, vec![], Data::Ints(vec![*v])),
-            Some(Attribute::Float(v)) => list(DType::F32, vec![], Data::Floats(vec![*v])),
-            Some(Attribute::Ints(v)) => list(DType::I64, vec![v.len()], Data::Ints(v.clone())),
-            Some(Attribute::Floats(v)) => list(DType::F32, vec![v.len()], Data::Floats(v.clone())),
-            Some(Attribute::Text(_) | Attribute::Texts(_)) => Err(Error::unsupported("onnx", "constants that are strings")),
-            _ => Err(c.error(format!("attribute '{name}' is no constant"))),
-        };
+    let name = c.node.attributes.keys().next().ok_or_else(|| c.error("a constant without a value"))?;
+    match c.attribute(name) {
+        Some(Attribute::Tensor(array)) => one(array.clone()),
+        Some(Attribute::Int(v)) => list(DType::I64, vec![], Data::Ints(vec![*v])),
+        Some(Attribute::Float(v)) => list(DType::F32, vec![], Data::Floats(vec![*v])),
+        Some(Attribute::Ints(v)) => list(DType::I64, vec![v.len()], Data::Ints(v.clone())),
+        Some(Attribute::Floats(v)) => list(DType::F32, vec![v.len()], Data::Floats(v.clone())),
+        Some(Attribute::Text(_) | Attribute::Texts(_)) => Err(Error::unsupported("onnx", "constants that are strings")),
+        _ => Err(c.error(format!("attribute '{name}' is no constant"))),
     }
-    Err(c.error("a constant without a value"))
 }
 
 fn constant_of_shape(c: &Call<'_>) -> Out {

@@ -38,14 +38,17 @@ fn tf_idf(c: &Call<'_>) -> Out {
     let tokens = x.to_ints()?;
     let grams = pool(c)?;
     let limits = c.sizes(&[c.int("min_gram_length", 1)?, c.int("max_gram_length", 1)?, c.int("max_skip_count", 0)?])?;
-    let (shortest, longest, skips) = (limits[0].max(1), limits[1], limits[2]);
-    let width = c.list("ngram_indexes")?.unwrap_or_default().iter().max().map_or(0, |&m| m.max(-1) + 1) as usize;
+    let width = c.list("ngram_indexes")?.unwrap_or_default().iter().max().map_or(0, |&m| m.clamp(-1, 1 << 40) + 1) as usize;
     let (rows, columns) = match x.shape[..] {
         [] => (1, 1),
         [n] => (1, n),
         [rows, n] => (rows, n),
         _ => return Err(c.error(format!("tokens of {:?}", x.shape))),
     };
+    if rows.saturating_mul(width) > 1 << 26 {
+        return Err(c.error(format!("{width} counts for each of {rows} rows")));
+    }
+    let (shortest, longest, skips) = (limits[0].max(1), limits[1].min(columns), limits[2].min(columns));
     let mut counts = vec![0.0; rows * width];
     for row in 0..rows {
         let own = &tokens[row * columns..(row + 1) * columns];
