@@ -9,6 +9,7 @@ use taper::Device;
 use taper_tests::conformance::Selection;
 use taper_tests::conformance::rates::Rates;
 use taper_tests::conformance::report::Report;
+use taper_tests::conformance::suite::find_with;
 use taper_tests::{flag, gpus, onnx};
 
 /// Recorded by tests/onnx/record.py.
@@ -74,11 +75,17 @@ fn the_open_set_keeps_its_rates_on_the_gpu() {
     keeps_its_rates("gpu", &Device::gpu(lavapipe).unwrap(), 95.0);
 }
 
-/// Bytes of models changed at random: each yields a model or an error, and so does each run of one.
+/// Bytes of models changed at random: each yields a model or an error, and so does each run of one. With `TAPER_FULL=1` those of the
+/// open set too, but for the ones with loops, which a change may let run for ever.
 #[test]
 fn no_change_to_a_model_makes_it_panic() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("onnx/contrib/node");
     let mut folders: Vec<PathBuf> = std::fs::read_dir(data).unwrap().map(|e| e.unwrap().path()).collect();
+    if let (true, Some(suite)) = (flag("TAPER_FULL"), open_set()) {
+        let nodes = find_with(&suite, "index.json", "onnx-").unwrap().join("node");
+        let all = std::fs::read_dir(nodes).unwrap().map(|e| e.unwrap().path());
+        folders.extend(all.filter(|f| !f.to_string_lossy().contains("loop")));
+    }
     folders.sort();
     let mut state = 1u64;
     let mut next = |n: usize| {
@@ -89,15 +96,15 @@ fn no_change_to_a_model_makes_it_panic() {
     let (mut loaded, mut refused) = (0, 0);
     for folder in &folders {
         let whole = std::fs::read(folder.join("model.onnx")).unwrap();
-        for _ in 0..if flag("TAPER_FULL") { 2000 } else { 60 } {
+        for _ in 0..60 {
             let mut bytes = whole.clone();
             for _ in 0..1 + next(4) {
                 let at = next(bytes.len());
-                match next(4) {
-                    0 => bytes[at] = next(256) as u8,
-                    1 => bytes[at] ^= 1 << next(8),
-                    2 => drop(bytes.remove(at)),
-                    _ => bytes.insert(at, next(256) as u8),
+                match next(8) {
+                    0 => drop(bytes.remove(at)),
+                    1 => bytes.insert(at, next(256) as u8),
+                    2..5 => bytes[at] = next(256) as u8,
+                    _ => bytes[at] ^= 1 << next(8),
                 }
             }
             let ran = std::panic::catch_unwind(|| onnx::run_changed(&bytes, folder));
@@ -108,5 +115,5 @@ fn no_change_to_a_model_makes_it_panic() {
             }
         }
     }
-    assert!(loaded > 100 && refused > 100, "{loaded} models ran, {refused} were refused");
+    assert!(loaded > 50 && refused > 50, "{loaded} models ran, {refused} were refused");
 }

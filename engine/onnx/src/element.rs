@@ -7,6 +7,13 @@
 use taper::{DType, Error, Result, Tensor};
 
 /// The type of a tensor's elements in a model.
+///
+/// ```
+/// use taper::DType;
+/// use taper_onnx::{Elem, Narrow};
+/// assert_eq!(Elem::Narrow(Narrow::I4).storage(), DType::I8);
+/// assert_eq!(Elem::from(DType::F16).to_string(), "f16");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Elem {
     /// A type that Taper has.
@@ -16,6 +23,11 @@ pub enum Elem {
 }
 
 /// A type narrower than a byte, or a float of a byte.
+///
+/// ```
+/// use taper_onnx::{Elem, Narrow};
+/// assert!(Elem::Narrow(Narrow::F8E5M2).is_float());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Narrow {
@@ -88,6 +100,11 @@ impl Elem {
     }
 
     /// The type its tensors have in Taper.
+    ///
+    /// ```
+    /// # use taper::DType; use taper_onnx::{Elem, Narrow};
+    /// assert_eq!(Elem::Narrow(Narrow::U4).storage(), DType::U8);
+    /// ```
     pub fn storage(self) -> DType {
         match self {
             Elem::Plain(dtype) => dtype,
@@ -98,6 +115,11 @@ impl Elem {
     }
 
     /// Whether its values are floats.
+    ///
+    /// ```
+    /// # use taper_onnx::{Elem, Narrow};
+    /// assert!(Elem::Narrow(Narrow::F4E2M1).is_float() && !Elem::Narrow(Narrow::I2).is_float());
+    /// ```
     pub fn is_float(self) -> bool {
         self.storage().is_float()
     }
@@ -184,7 +206,7 @@ impl Narrow {
         let x = x.to_dtype(DType::F32)?;
         let Some(Format { mantissa, bias, largest, infinity, nan }) = self.format() else {
             return match self {
-                F8E8M0 => round_to_power(&x, mode),
+                F8E8M0 => round_to_power(&x, saturate, mode),
                 _ => Err(Error::dtype("onnx", format!("{self:?} is no float"))),
             };
         };
@@ -212,8 +234,8 @@ impl Narrow {
     }
 }
 
-/// To a power of two: away from zero (`up`), towards it (`down`) or the nearer one (`nearest`, halfway up).
-fn round_to_power(x: &Tensor, mode: &str) -> Result<Tensor> {
+/// The magnitude as a power of two: the next one (`up`), the one before (`down`) or the nearer one (`nearest`, halfway up).
+fn round_to_power(x: &Tensor, saturate: bool, mode: &str) -> Result<Tensor> {
     let (m, e) = x.frexp()?;
     let floor = e.to_dtype(DType::F32)?.sub(1)?;
     let exact = m.abs()?.eq(0.5)?;
@@ -222,12 +244,13 @@ fn round_to_power(x: &Tensor, mode: &str) -> Result<Tensor> {
         "nearest" => m.abs()?.ge(0.75)?,
         _ => exact.logical_not()?,
     };
-    let e = floor.add(up.to_dtype(DType::F32)?)?.clamp(-127.0, 127.0)?;
-    let y = e.ones_like()?.ldexp(&e)?;
+    let e = floor.add(up.to_dtype(DType::F32)?)?;
+    let beyond = x.isfinite()?.logical_not()?;
+    let beyond = if saturate { beyond } else { beyond.logical_or(e.gt(127.0)?)? };
+    let e = e.clamp(-127.0, 127.0)?;
     let smallest = 2f64.powi(-127);
-    let y = y.masked_fill(&x.le(smallest)?, smallest)?;
-    let largest = 2f64.powi(127);
-    y.masked_fill(&x.isinf()?, largest)?.masked_fill(&x.isnan()?, f64::NAN)
+    let y = e.ones_like()?.ldexp(&e)?.masked_fill(&x.abs()?.le(smallest)?, smallest)?;
+    y.masked_fill(&beyond, f64::NAN)
 }
 
 #[cfg(test)]

@@ -8,6 +8,13 @@ use crate::element::Elem;
 use crate::host::Host;
 
 /// A tensor, a sequence of values, or an optional that is empty (one that is not is its content).
+///
+/// ```
+/// # use taper::prelude::*; use taper_onnx::Value; fn main() -> taper::Result<()> {
+/// let pair = Value::Sequence(vec![Tensor::new([1.0], &Device::cpu())?.into(), Value::None]);
+/// assert_eq!(pair.sequence()?.len(), 2);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub enum Value {
     /// Numbers.
@@ -19,6 +26,13 @@ pub enum Value {
 }
 
 /// Numbers of one [`Elem`]ent type: on a device, or few of them, known, on the host.
+///
+/// ```
+/// # use taper::prelude::*; use taper_onnx::Array; fn main() -> taper::Result<()> {
+/// let array = Array::from(Tensor::new([[1.0, 2.0]], &Device::cpu())?);
+/// assert_eq!((array.shape(), array.dtype()), (&[1, 2][..], DType::F32));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Array {
     elem: Elem,
@@ -99,6 +113,10 @@ impl Value {
 
     /// The numbers.
     ///
+    /// ```
+    /// assert!(taper_onnx::Value::None.array().is_err());
+    /// ```
+    ///
     /// # Errors
     /// A sequence or an empty optional.
     pub fn array(&self) -> Result<&Array> {
@@ -110,6 +128,10 @@ impl Value {
     }
 
     /// The values of a sequence.
+    ///
+    /// ```
+    /// assert!(taper_onnx::Value::Sequence(vec![]).sequence().unwrap().is_empty());
+    /// ```
     ///
     /// # Errors
     /// It is none.
@@ -123,6 +145,13 @@ impl Value {
 
 impl Array {
     /// Values of `elem` in the tensor type that holds them.
+    ///
+    /// ```
+    /// # use taper::prelude::*; use taper_onnx::{Array, Elem, Narrow}; fn main() -> taper::Result<()> {
+    /// let codes = Tensor::new([-8, 7], (DType::I8, &Device::cpu()))?;
+    /// assert_eq!(Array::new(Elem::Narrow(Narrow::I4), codes)?.elem(), Elem::Narrow(Narrow::I4));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The tensor is of another type than [`Elem::storage`].
@@ -171,6 +200,13 @@ impl Array {
     }
 
     /// The numbers on `device`.
+    ///
+    /// ```
+    /// # use taper::prelude::*; use taper_onnx::Array; fn main() -> taper::Result<()> {
+    /// let array = Array::from(Tensor::new([3.0], &Device::cpu())?);
+    /// assert_eq!(array.tensor(&Device::cpu())?.item::<f32>()?, 3.0);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The device cannot hold them.

@@ -126,16 +126,26 @@ fn attention(c: &Call<'_>) -> Out {
         None => None,
     };
     let bias = Bias { c, dtype: own, queries, keys: k.shape()[2], first: (before, first) }.all(c.maybe(3)?, lengths.as_ref())?;
-    let (k, v) = (shared(c, &k, heads)?, shared(c, &v, heads)?);
+    if k.shape()[1] == 0 || v.shape()[1] != k.shape()[1] || heads % k.shape()[1] != 0 {
+        return Err(c.error(format!("{heads} heads of queries share keys {:?} and values {:?}", k.shape(), v.shape())));
+    }
     let scale = c.float("scale", 1.0 / (size as f64).sqrt())?;
     let softcap = c.float("softcap", 0.0)?;
     let precision = c.elem("softmax_precision")?.map(Elem::storage);
+    // A query that may see nothing: it yields zeros, and its scores stay finite, for the sake of gradients too.
+    let hidden = bias.as_ref().map(|b| b.amax_keepdim(-1)?.eq(f64::NEG_INFINITY)).transpose()?;
+    let seen = match (&bias, &hidden) {
+        (Some(bias), Some(hidden)) => Some(bias.masked_fill(hidden, 0)?),
+        _ => None,
+    };
     // The fused kernel, where nothing is asked for that it does not do. Half precision is rounded step by step instead, as the
     // specification writes it.
-    let plain = !c.wants(3) && softcap == 0.0 && own == DType::F32 && bias.is_none() && precision.is_none_or(|p| p == own);
+    let plain = !c.wants(3) && softcap == 0.0 && own == DType::F32 && precision.is_none_or(|p| p == own);
     let (y, scores) = if plain {
-        (q.scaled_dot_product_attention(&k, &v, None, 0.0, false, Some(scale))?, None)
+        let y = q.scaled_dot_product_attention(&k, &v, seen.as_ref(), 0.0, false, Some(scale))?;
+        (hidden.map_or(Ok(y.clone()), |h| y.masked_fill(&h, 0))?, None)
     } else {
+        let (k, v) = (shared(c, &k, heads)?, shared(c, &v, heads)?);
         let root = scale.sqrt();
         let mut scores = q.mul(root)?.matmul(&k.mul(root)?.transpose(-2, -1)?)?;
         let mut shown = scores.clone();
@@ -146,15 +156,11 @@ fn attention(c: &Call<'_>) -> Out {
         if mode == 1 {
             shown = scores.clone();
         }
-        let mut hidden = None;
-        if let Some(bias) = &bias {
-            scores = scores.add(bias)?;
-            // A query that may see nothing.
-            hidden = Some(bias.amax_keepdim(-1)?.eq(f64::NEG_INFINITY)?);
+        if let (2, Some(bias)) = (mode, &bias) {
+            shown = scores.add(bias)?;
         }
-        // The numbering of the modes changed between the versions in which softcap came before or after the mask.
-        if mode == 2 {
-            shown = scores.clone();
+        if let Some(seen) = &seen {
+            scores = scores.add(seen)?;
         }
         let mut weights = scores.to_dtype(precision.unwrap_or(own))?.softmax(-1)?;
         if let Some(hidden) = hidden {

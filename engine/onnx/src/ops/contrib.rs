@@ -122,19 +122,20 @@ fn matmul_n_bits(c: &Call<'_>) -> Out {
     one(a.linear(&weight, c.maybe(5)?.as_ref())?)
 }
 
-/// Weights of values, from `[n, heads, time, size]`, with a mask that is added.
-fn attend(q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<&Tensor>, scale: f64, softcap: f64) -> Result<Tensor> {
-    if bias.is_none() && softcap == 0.0 {
-        return q.scaled_dot_product_attention(k, v, None, 0.0, false, Some(scale));
+/// Weights of values, from `[n, heads, time, size]`, whose heads several queries may share, with a mask that is added and hides no
+/// row as a whole.
+fn attend(c: &Call<'_>, q: &Tensor, k: &Tensor, v: &Tensor, bias: Option<&Tensor>, scale: f64, softcap: f64) -> Result<Tensor> {
+    if softcap == 0.0 {
+        let mask = bias.map(|b| b.to_dtype(q.dtype())).transpose()?;
+        return q.scaled_dot_product_attention(k, v, mask.as_ref(), 0.0, false, Some(scale));
     }
-    let mut scores = q.matmul(&k.transpose(-2, -1)?)?.to_dtype(Call::wide(q.dtype()))?.mul(scale)?;
-    if softcap > 0.0 {
-        scores = scores.div(softcap)?.tanh()?.mul(softcap)?;
-    }
+    let (k, v, wide) = (shared(c, k, q.shape()[1])?, shared(c, v, q.shape()[1])?, Call::wide(q.dtype()));
+    let mut scores = q.to_dtype(wide)?.matmul(&k.to_dtype(wide)?.transpose(-2, -1)?)?.mul(scale)?;
+    scores = scores.div(softcap)?.tanh()?.mul(softcap)?;
     if let Some(bias) = bias {
         scores = scores.add(bias)?;
     }
-    scores.softmax(-1)?.to_dtype(v.dtype())?.matmul(v)
+    scores.softmax(-1)?.to_dtype(v.dtype())?.matmul(&v)
 }
 
 fn multi_head_attention(c: &Call<'_>) -> Out {
@@ -196,7 +197,7 @@ fn multi_head_attention(c: &Call<'_>) -> Out {
         0.0 => 1.0 / (q.shape()[3] as f64).sqrt(),
         given => given,
     };
-    let y = attend(&q, &k, &v, bias.as_ref(), scale, 0.0)?;
+    let y = attend(c, &q, &k, &v, bias.as_ref(), scale, 0.0)?;
     Ok(vec![Value::from(joined(&y)?), k.into(), v.into()])
 }
 
@@ -243,8 +244,7 @@ fn group_query_attention(c: &Call<'_>) -> Out {
         0.0 => 1.0 / (size as f64).sqrt(),
         given => given,
     };
-    let (all_k, all_v) = (shared(c, &present_k, heads[0])?, shared(c, &present_v, heads[0])?);
-    let y = attend(&q, &all_k, &all_v, Some(&bias), scale, c.float("softcap", 0.0)?)?;
+    let y = attend(c, &q, &present_k, &present_v, Some(&bias), scale, c.float("softcap", 0.0)?)?;
     Ok(vec![Value::from(joined(&y)?), present_k.into(), present_v.into()])
 }
 

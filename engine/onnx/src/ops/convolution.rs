@@ -307,14 +307,18 @@ fn max_unpool(c: &Call<'_>) -> Out {
     }
     let made: Vec<usize> =
         (0..size.len()).map(|d| ((size[d].max(1) - 1) * s[d] + kernel[d]).saturating_sub(pads[d] + pads[size.len() + d])).collect();
-    // Positions count in the tensor that the windows were taken from; it may have lain in a larger one.
+    // Positions count in the tensor that the windows make; where a larger one is wanted, it lies at its start.
     let made = [&x.shape()[..2], &made[..]].concat();
-    let wanted = match c.maybe_ints(2)? {
-        Some(shape) => c.sizes(&shape)?,
-        None => made,
-    };
-    let zeros = Tensor::zeros([wanted.iter().product::<usize>()], (x.dtype(), c.device))?;
-    one(zeros.scatter(0, &at.reshape([at.numel()])?, &x.reshape([x.numel()])?)?.reshape(wanted)?)
+    let area = made.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).ok_or_else(|| c.error(format!("an output of {made:?}")))?;
+    let zeros = Tensor::zeros([area], (x.dtype(), c.device))?;
+    let y = zeros.scatter(0, &at.to_dtype(DType::I64)?.reshape([at.numel()])?, &x.reshape([x.numel()])?)?.reshape(&made)?;
+    let Some(wanted) = c.maybe_ints(2)? else { return one(y) };
+    let wanted = c.sizes(&wanted)?;
+    if wanted.len() != made.len() {
+        return Err(c.error(format!("an output of {wanted:?} of {made:?}")));
+    }
+    let amounts: Vec<isize> = wanted.iter().zip(&made).rev().flat_map(|(&w, &m)| [0, w as isize - m as isize]).collect();
+    one(y.pad(amounts, "constant", 0)?)
 }
 
 fn global(c: &Call<'_>, f: impl Fn(&Tensor, &[usize]) -> Result<Tensor>) -> Out {
