@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::fold;
 use crate::graph::{Action, Attribute, Graph, Node};
 use crate::host::Host;
+use crate::ops::Operator;
 use crate::value::{Array, Value};
 
 /// The values of one graph while it runs.
@@ -78,7 +79,10 @@ fn node(n: &Node, frame: &Frame<'_>, device: &Device) -> Result<Vec<Value>> {
             if let Some(known) = fold::fold(&call, op)? {
                 return Ok(vec![known.into()]);
             }
-            let mut outputs = (op.run)(&call)?;
+            let mut outputs = match beside(&call, op)? {
+                Some(outputs) => outputs,
+                None => (op.run)(&call)?,
+            };
             if op.moves {
                 keep_type(&inputs, &mut outputs);
             }
@@ -94,6 +98,23 @@ fn node(n: &Node, frame: &Frame<'_>, device: &Device) -> Result<Vec<Value>> {
             graph(&f.graph, inputs.clone(), Vec::new(), None, Some(&attributes), device)
         }
     }
+}
+
+/// What of known integers no fold computes is computed on the CPU beside a GPU, so that reading it does not wait for the GPU.
+fn beside(call: &Call<'_>, op: &Operator) -> Result<Option<Vec<Value>>> {
+    let whole = |v: &Value| known(v).is_some_and(|h| !h.dtype.is_float());
+    let inside = call.node.attributes.values().any(|a| matches!(a, Attribute::Graph(_)));
+    if call.device.is_cpu() || inside || !call.inputs.iter().flatten().all(whole) || call.inputs.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let outputs = (op.run)(&Call { device: &Device::cpu(), ..*call })?;
+    let small = |value: Value| match value {
+        Value::Tensor(a) if a.known().is_none() && Host::is_small(a.dtype(), a.shape().iter().product()) => {
+            Ok(Value::Tensor(Array::from(a.host()?).marked(a.elem())))
+        }
+        other => Ok(other),
+    };
+    outputs.into_iter().map(small).collect::<Result<_>>().map(Some)
 }
 
 /// What only moves values keeps their type, narrow ones too.

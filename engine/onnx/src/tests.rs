@@ -93,6 +93,20 @@ fn sizes_that_a_model_computes_need_no_device() {
     }
 }
 
+/// Of sizes that no fold computes; on a GPU the CPU beside it does.
+#[test]
+fn unusual_sizes_need_no_gpu() {
+    let nodes = vec![node("Shape", &["x"], &["s"]), node("CumSum", &["s", "zero"], &["sums"]), node("Expand", &["x", "sums"], &["y"])];
+    let model = load(&model(graph(&["x"], &["y"], nodes, vec![ints("zero", &[], &[0])]))).unwrap();
+    for (i, adapter) in Device::gpus().iter().enumerate() {
+        let gpu = Device::gpu(i).unwrap();
+        let x = Tensor::ones([3, 1], &gpu).unwrap();
+        let before = gpu.stats().plans_run;
+        let y = model.run(&[("x", (&x).into())], &gpu).unwrap().remove(0).1.tensor(&gpu).unwrap();
+        assert_eq!((y.shape(), gpu.stats().plans_run), (&[3, 4][..], before), "on {}", adapter.name);
+    }
+}
+
 /// sum += i, three times, by a count and a condition the host knows.
 #[test]
 fn a_loop_with_a_known_end_needs_no_device() {
