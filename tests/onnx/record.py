@@ -1,7 +1,8 @@
-"""Records small cases of com.microsoft operators from onnxruntime: models, inputs, and what it computes.
+"""Records small cases from onnxruntime: models, inputs, and what it computes. Operators of com.microsoft, and options of others
+that the cases of ONNX leave out.
 
     pip install onnx onnxruntime
-    python tests/onnx/record.py tests/onnx/contrib
+    python tests/onnx/record.py tests/onnx/data
 """
 
 import json
@@ -22,11 +23,11 @@ def f(*shape, scale=1.0):
     return (rng.standard_normal(shape) * scale).astype(np.float32)
 
 
-def case(name, op, inputs, n_outputs=1, outputs=None, constants=(), **attributes):
+def case(name, op, inputs, n_outputs=1, outputs=None, constants=(), domain=MS, **attributes):
     """`inputs` by name, None where one is left out; those in `constants` are initialisers."""
     names = [k if v is not None else "" for k, v in inputs.items()]
     outputs = outputs or [f"y{i}" for i in range(n_outputs)]
-    node = helper.make_node(op, names, outputs, domain=MS, **attributes)
+    node = helper.make_node(op, names, outputs, domain=domain, **attributes)
     given = {k: v for k, v in inputs.items() if v is not None}
     info = lambda k, v: helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
     graph = helper.make_graph(
@@ -51,7 +52,7 @@ def case(name, op, inputs, n_outputs=1, outputs=None, constants=(), **attributes
     for role, arrays in [("input", [given[k] for k in fed]), ("output", results)]:
         for i, a in enumerate(arrays):
             (data / f"{role}_{i}.pb").write_bytes(numpy_helper.from_array(np.asarray(a)).SerializeToString())
-    cases.append({"name": name, "kind": "node", "op_types": [f"{MS}::{op}"], "inputs": [], "outputs": [], "rtol": 1e-3, "atol": 2e-6, "flags": []})
+    cases.append({"name": name, "kind": "node", "op_types": [f"{domain}::{op}" if domain else op], "inputs": [], "outputs": [], "rtol": 1e-3, "atol": 2e-6, "flags": []})
 
 
 def n_bits(name, k, n, block, bits, zero=None, bias=False):
@@ -102,6 +103,56 @@ def group_query(name, batch, time, heads, shared, size, held=0, past=0, do_rotar
     )
 
 
+def standard():
+    """Options of ordinary operators."""
+    plain = lambda name, op, inputs, *more, **attributes: case(name, op, inputs, *more, domain="", **attributes)
+    rois = np.array([[0, 0, 0, 6, 6], [1, 2, 1, 7, 5], [0, 3, 3, 3, 3]], np.float32)
+    plain("max_roi_pool", "MaxRoiPool", {"x": f(2, 3, 8, 8), "rois": rois}, pooled_shape=[2, 3], spatial_scale=1.0)
+    plain("max_roi_pool_scaled", "MaxRoiPool", {"x": f(2, 2, 6, 6), "rois": rois}, pooled_shape=[3, 2], spatial_scale=0.5)
+    size, hidden, steps, batch = 3, 4, 5, 2
+    for gates, op in [(1, "RNN"), (3, "GRU"), (4, "LSTM")]:
+        state = {"h": f(2, batch, hidden)}
+        if op == "LSTM":
+            state |= {"c": f(2, batch, hidden), "p": f(2, 3 * hidden)}
+        inputs = {
+            "x": f(steps, batch, size), "w": f(2, gates * hidden, size), "r": f(2, gates * hidden, hidden), "b": f(2, 2 * gates * hidden),
+            "lengths": np.array([5, 3], np.int32), **state,
+        }
+        options = {"linear_before_reset": 1} if op == "GRU" else {}
+        plain(f"{op.lower()}_both_ways", op, inputs, 3 if op == "LSTM" else 2, hidden_size=hidden, direction="bidirectional", **options)
+    plain("gru_clipped", "GRU", {k: v for k, v in zip("xwrb", [f(4, 2, 3), f(1, 12, 3), f(1, 12, 4), f(1, 24)])}, 2, hidden_size=4, clip=0.4,
+          activations=["HardSigmoid", "Softsign"], activation_alpha=[0.3], activation_beta=[0.4])
+    bytes_ = lambda *shape: rng.integers(0, 256, shape, dtype=np.uint8)
+    scale = lambda *shape: (rng.random(shape) * 0.05 + 0.01).astype(np.float32)
+    conv = {
+        "x": bytes_(1, 2, 5, 5), "xs": np.float32(0.03), "xz": np.uint8(120), "w": rng.integers(-128, 128, (3, 2, 3, 3)).astype(np.int8),
+        "ws": scale(3), "wz": np.zeros(3, np.int8), "ys": np.float32(0.4), "yz": np.uint8(128), "b": rng.integers(-500, 500, 3).astype(np.int32),
+    }
+    conv = {k: np.asarray(v) for k, v in conv.items()}
+    fixed = [k for k in conv if k != "x"]
+    plain("qlinear_conv", "QLinearConv", conv, constants=fixed, pads=[1, 1, 0, 1], strides=[2, 1])
+    plain("max_unpool", "MaxUnpool", {"x": f(1, 1, 2, 2), "at": np.array([[[[5, 7], [13, 15]]]])}, kernel_shape=[2, 2], strides=[2, 2])
+    image = f(1, 2, 6, 7)
+    none = {"roi": None, "scales": None}
+    for mode, coordinates in [("linear", "half_pixel"), ("cubic", "align_corners"), ("nearest", "asymmetric"), ("linear", "pytorch_half_pixel")]:
+        plain(f"resize_{mode}_{coordinates}", "Resize", {"x": image, **none, "sizes": np.array([1, 2, 4, 11])}, constants=["sizes"], mode=mode,
+              coordinate_transformation_mode=coordinates)
+    pools = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1], "ceil_mode": 1}
+    plain("max_pool_places", "MaxPool", {"x": f(2, 2, 7, 6)}, 2, **pools)
+    plain("max_pool_columns", "MaxPool", {"x": f(1, 2, 7, 6)}, 2, storage_order=1, kernel_shape=[3, 2], strides=[2, 2])
+    plain("average_pool_ceil", "AveragePool", {"x": f(1, 2, 7, 6)}, **pools)
+    plain("average_pool_padded", "AveragePool", {"x": f(1, 2, 7, 6)}, count_include_pad=1, **pools)
+    for auto in ("SAME_UPPER", "SAME_LOWER"):
+        plain(f"conv_{auto.lower()}", "Conv", {"x": f(1, 4, 6, 5), "w": f(6, 2, 3, 2)}, auto_pad=auto, group=2, strides=[2, 1])
+        plain(f"conv_transpose_{auto.lower()}", "ConvTranspose", {"x": f(1, 4, 3, 5), "w": f(4, 3, 3, 2), "b": f(6)}, auto_pad=auto, group=2, strides=[2, 1])
+    plain("conv_transpose_output", "ConvTranspose", {"x": f(1, 2, 3, 3), "w": f(2, 2, 3, 3)}, strides=[2, 2], output_shape=[6, 7])
+    plain("instance_norm_1d", "InstanceNormalization", {"x": f(2, 3, 9), "s": f(3), "b": f(3)})
+    plain("gather_nd_batched", "GatherND", {"x": f(2, 3, 4), "at": np.array([[[1], [-1]], [[0], [2]]])}, batch_dims=1)
+    plain("scatter_nd_rows", "ScatterND", {"x": f(4, 3), "at": np.array([[-1], [1]]), "u": f(2, 3)})
+    plain("top_k_small", "TopK", {"x": f(2, 6), "k": np.array([3])}, 2, largest=0, axis=1)
+    plain("einsum_ellipsis", "Einsum", {"a": f(2, 3, 4), "b": f(2, 4, 5)}, equation="...ij, ...jk -> ...ik")
+
+
 def main():
     case("bias_gelu", "BiasGelu", {"a": f(2, 3, 8), "b": f(8)})
     case("fast_gelu", "FastGelu", {"x": f(2, 8), "bias": f(8)})
@@ -142,6 +193,7 @@ def main():
     group_query("gqa_window", 1, 6, 4, 2, 16, window=3)
     group_query("gqa_softcap", 1, 4, 4, 2, 16, softcap=2.0)
     group_query("gqa_packed", 1, 4, 4, 2, 16, packed=True)
+    standard()
     (target / "index.json").write_text(json.dumps({"onnxruntime": ort.__version__, "tests": cases}, indent=1) + "\n")
 
 

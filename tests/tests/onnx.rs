@@ -1,4 +1,4 @@
-//! ONNX models through the importer: fused operators as onnxruntime computes them, on every device present; and, where it lies
+//! ONNX models through the importer: cases recorded from onnxruntime, on every device present; and, where it lies
 //! beside the checkout (`../shared/conformance`, or the folder that `TAPER_SUITE` names), ONNX's own open set, of which no rate
 //! may be lower than recorded, nor than what is promised.
 
@@ -13,21 +13,21 @@ use taper_tests::conformance::suite::find_with;
 use taper_tests::{flag, gpus, onnx};
 
 /// Recorded by tests/onnx/record.py.
-fn contrib_passes_on(device: &Device) {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("onnx/contrib");
+fn recorded_cases_pass_on(device: &Device) {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("onnx/data");
     let report = onnx::run(&data, device, None).unwrap();
     let counts = report.all();
-    assert!(counts.failed == 0 && counts.skipped == 0 && counts.passed >= 31, "on {device}:\n{report}");
+    assert!(counts.failed == 0 && counts.skipped == 0 && counts.passed >= 57, "on {device}:\n{report}");
 }
 
 #[test]
-fn fused_operators_are_those_of_onnxruntime_on_the_cpu() {
-    contrib_passes_on(&Device::cpu());
+fn operators_are_those_of_onnxruntime_on_the_cpu() {
+    recorded_cases_pass_on(&Device::cpu());
 }
 
 #[test]
-fn fused_operators_are_those_of_onnxruntime_on_every_gpu() {
-    gpus().iter().for_each(contrib_passes_on);
+fn operators_are_those_of_onnxruntime_on_every_gpu() {
+    gpus().iter().for_each(recorded_cases_pass_on);
 }
 
 /// The whole open set, if this machine has it.
@@ -79,7 +79,7 @@ fn the_open_set_keeps_its_rates_on_the_gpu() {
 /// open set too, but for the ones with loops, which a change may let run for ever.
 #[test]
 fn no_change_to_a_model_makes_it_panic() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("onnx/contrib/node");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("onnx/data/node");
     let mut folders: Vec<PathBuf> = std::fs::read_dir(data).unwrap().map(|e| e.unwrap().path()).collect();
     if let (true, Some(suite)) = (flag("TAPER_FULL"), open_set()) {
         let nodes = find_with(&suite, "index.json", "onnx-").unwrap().join("node");

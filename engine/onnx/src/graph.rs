@@ -14,6 +14,8 @@ use crate::value::Array;
 
 /// How deep functions may call each other and graphs lie in graphs, together.
 const DEEPEST: usize = 64;
+/// The latest operator set whose rows are in the table.
+const NEWEST: i64 = 28;
 
 /// Nodes in an order they can run in.
 #[derive(Debug)]
@@ -109,8 +111,13 @@ fn domain(name: &str) -> &str {
 /// Versions by domain.
 type Opsets = HashMap<String, i64>;
 
-fn opsets(imports: &[proto::OperatorSet]) -> Opsets {
-    imports.iter().map(|o| (domain(&o.domain).to_string(), o.version)).collect()
+fn opsets(imports: &[proto::OperatorSet]) -> Result<Opsets> {
+    let all: Opsets = imports.iter().map(|o| (domain(&o.domain).to_string(), o.version)).collect();
+    match all.get("") {
+        // What a later version changes is not known; a result would only look right.
+        Some(&newer) if newer > NEWEST => Err(Error::unsupported("onnx", format!("opset {newer} is newer than {NEWEST}"))),
+        _ => Ok(all),
+    }
 }
 
 /// Checks a model.
@@ -119,7 +126,7 @@ pub(crate) fn check(model: proto::Model, external: &External<'_>) -> Result<Grap
     let key = |f: &proto::Function| (domain(&f.domain).to_string(), f.name.clone(), f.overload.clone());
     let protos = model.functions.into_iter().map(|f| (key(&f), f)).collect();
     let mut checker = Checker { external, protos, functions: HashMap::new(), open: Vec::new(), depth: 0, unsupported: Vec::new() };
-    let versions = opsets(&model.opset_import);
+    let versions = opsets(&model.opset_import)?;
     let graph = checker.graph(graph, &versions, &[])?;
     if !checker.unsupported.is_empty() {
         checker.unsupported.sort();
@@ -262,7 +269,7 @@ impl Checker<'_> {
         let Some(f) = self.protos.remove(key) else { return Ok(None) };
         self.descend()?;
         self.open.push(key.clone());
-        let versions = opsets(&f.opset_import);
+        let versions = opsets(&f.opset_import)?;
         let ports = |names: Vec<String>| {
             names.into_iter().map(|name| Port { name, elem: None, shape: None, stored: Stored::Tensor }).collect::<Vec<_>>()
         };

@@ -223,6 +223,8 @@ fn all_missing_operators_are_named() {
     let error = load(&model(graph(&["x"], &["y"], nodes, vec![]))).unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }));
     assert!(error.to_string().contains("Folly") && error.to_string().contains("Nonsense"), "{error}");
+    let newer = proto::Model { opset_import: vec![opset("", 29)], ..model(halved()) };
+    assert!(load(&newer).unwrap_err().to_string().contains("opset 29 is newer than 28"));
 }
 
 #[test]

@@ -156,8 +156,8 @@ fn attention(c: &Call<'_>) -> Out {
         if mode == 1 {
             shown = scores.clone();
         }
-        if let (2, Some(bias)) = (mode, &bias) {
-            shown = scores.add(bias)?;
+        if mode == 2 {
+            shown = bias.as_ref().map_or(Ok(scores.clone()), |b| scores.add(b))?;
         }
         if let Some(seen) = &seen {
             scores = scores.add(seen)?;

@@ -12,6 +12,7 @@ pub(super) static TABLE: &[Operator] = &[
         one(c.tensor(0)?.affine_grid(&size, c.flag("align_corners", false)?)?)
     }),
     op("GridSample", 16, grid_sample),
+    op("MaxRoiPool", 1, max_roi_pool),
     op("NonMaxSuppression", 10, suppress),
     op("RoiAlign", 10, roi_align),
 ];
@@ -164,4 +165,44 @@ fn roi_align(c: &Call<'_>) -> Out {
         });
     }
     one(if cells.is_empty() { Tensor::zeros([0, channels, out[0], out[1]], (x.dtype(), c.device))? } else { Tensor::stack(&cells, 0)? })
+}
+
+/// Each region in a grid of cells, each cell the maximum of its elements, or 0 where it has none.
+fn max_roi_pool(c: &Call<'_>) -> Out {
+    let (x, rois, scale) = (c.tensor(0)?, c.host(1)?, c.float("spatial_scale", 1.0)?);
+    let out = c.steps(c.list("pooled_shape")?.ok_or_else(|| c.error("attribute 'pooled_shape' is missing"))?)?;
+    let (&[n, channels, h, w], &[oh, ow], &[regions, 5]) = (x.shape(), &out[..], &rois.shape[..]) else {
+        return Err(c.error(format!("regions {:?} of {:?} as {out:?}", rois.shape, x.shape())));
+    };
+    if oh.saturating_mul(ow).saturating_mul(regions) > 1 << 20 {
+        return Err(c.error(format!("{regions} regions of {oh} times {ow} cells")));
+    }
+    let mut cells = Vec::with_capacity(regions * oh * ow);
+    for roi in rois.to_floats().chunks(5) {
+        let batch = roi[0] as usize;
+        if batch >= n {
+            return Err(c.error(format!("batch index {batch} of {n}")));
+        }
+        let at = |i: usize| (roi[i] * scale).round();
+        // First and last element of a cell, along a dimension of `size`.
+        let span = |low: f64, high: f64, cell: usize, cells: usize, size: usize| {
+            let step = (high - low + 1.0).max(1.0) / cells as f64;
+            let place = |v: f64| (v + low).clamp(0.0, size as f64) as usize;
+            (place((cell as f64 * step).floor()), place(((cell + 1) as f64 * step).ceil()))
+        };
+        let image = x.select(0, batch as isize)?;
+        for cell in 0..oh * ow {
+            let (top, bottom) = span(at(2), at(4), cell / ow, oh, h);
+            let (left, right) = span(at(1), at(3), cell % ow, ow, w);
+            cells.push(if bottom > top && right > left {
+                image.narrow(1, top, bottom - top)?.narrow(2, left, right - left)?.amax([1, 2])?
+            } else {
+                Tensor::zeros([channels], (x.dtype(), c.device))?
+            });
+        }
+    }
+    if cells.is_empty() {
+        return one(Tensor::zeros([regions, channels, oh, ow], (x.dtype(), c.device))?);
+    }
+    one(Tensor::stack(&cells, 0)?.reshape([regions, oh, ow, channels])?.permute([0, 3, 1, 2])?.contiguous()?)
 }

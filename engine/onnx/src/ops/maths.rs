@@ -122,27 +122,21 @@ fn modulo(a: &Tensor, b: Operand) -> Result<Tensor> {
 
 /// In the base's type, whatever the exponent's is.
 fn pow(c: &Call<'_>) -> Out {
+    if c.opset() < 7 {
+        return binary(c, |base, e| base.pow(e));
+    }
     let (base, exponent) = (c.tensor(0)?, c.tensor(1)?);
     let own = base.dtype();
-    if own.is_float() {
-        let exponent = match c.array(1)?.scalar() {
-            Some(s) => Operand::Scalar(taper::Scalar::Float(s.as_f64())),
-            None => exponent.to_dtype(own)?.into(),
-        };
-        return binary(c, |base, e| {
-            base.pow(match &exponent {
-                Operand::Tensor(t) if c.opset() >= 7 => t.into(),
-                Operand::Scalar(s) => (*s).into(),
-                _ => e,
-            })
-        });
-    }
-    if exponent.dtype().is_float() {
-        // Of integers exactly: a double holds more of them than a float.
-        let wide = if c.device.is_cpu() { DType::F64 } else { DType::F32 };
-        return one(base.to_dtype(wide)?.pow(exponent.to_dtype(wide)?)?.to_dtype(own)?);
-    }
-    one(base.pow(exponent.to_dtype(own)?)?)
+    one(match (own.is_float(), c.array(1)?.scalar()) {
+        (true, Some(number)) => base.pow(number.as_f64())?,
+        (true, None) => base.pow(exponent.to_dtype(own)?)?,
+        (false, _) if exponent.dtype().is_float() => {
+            // Of integers exactly: a double holds more of them than a float.
+            let wide = if c.device.is_cpu() { DType::F64 } else { DType::F32 };
+            base.to_dtype(wide)?.pow(exponent.to_dtype(wide)?)?.to_dtype(own)?
+        }
+        (false, _) => base.pow(exponent.to_dtype(own)?)?,
+    })
 }
 
 /// Shifts by more than there are bits leave nothing but the sign.
