@@ -48,8 +48,18 @@ impl Tensor {
         Ok(T::read_bytes(&gather(&span, &value.layout, T::DTYPE.size())))
     }
 
-    /// The bytes of the elements in row-major order, native byte order.
-    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+    /// The bytes of the elements in row-major order, native byte order: what [`from_bytes`](Self::from_bytes) takes.
+    ///
+    /// # Errors
+    /// As [`to_vec`](Self::to_vec).
+    ///
+    /// ```
+    /// # use taper::prelude::*; fn main() -> taper::Result<()> {
+    /// let x = Tensor::new([1.0, 2.0], &Device::cpu())?;
+    /// assert_eq!(x.to_bytes()?.len(), 8);
+    /// # Ok(()) }
+    /// ```
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let value = self.value()?;
         value.node.device.graph().download(value.node.arc(), &value.layout)
     }
@@ -197,6 +207,22 @@ impl Tensor {
     pub fn shares_storage(&self, other: &Tensor) -> Result<bool> {
         let (a, b): (Value, Value) = (self.value()?, other.value()?);
         Ok(std::sync::Arc::ptr_eq(a.node.arc(), b.node.arc()))
+    }
+
+    /// Both tensors read the same elements of the same storage in the same way: tied weights, say.
+    ///
+    /// # Errors
+    /// One of them carries an error.
+    ///
+    /// ```
+    /// # use taper::prelude::*; fn main() -> taper::Result<()> {
+    /// let x = Tensor::new([[1.0, 2.0], [3.0, 4.0]], &Device::cpu())?;
+    /// assert!(x.same_view(&x.detach()?)?);
+    /// assert!(!x.same_view(&x.t()?)?);
+    /// # Ok(()) }
+    /// ```
+    pub fn same_view(&self, other: &Tensor) -> Result<bool> {
+        Ok(self.shares_storage(other)? && self.value()?.layout == other.value()?.layout)
     }
 }
 
