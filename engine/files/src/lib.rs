@@ -21,5 +21,6 @@ mod element;
 mod entry;
 pub mod npy;
 pub mod npz;
+pub mod pt;
 
 pub use entry::Entry;

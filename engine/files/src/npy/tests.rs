@@ -89,3 +89,20 @@ fn what_is_no_array_of_numbers_says_so() {
         assert!(why.contains(what), "{what}: {why}");
     }
 }
+
+#[test]
+fn what_numpy_wrote_is_read() {
+    let golden = |name: &str| std::fs::read(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let x = read(&golden("fortran.npy"), &cpu()).unwrap();
+    assert_eq!((x.shape(), x.to_vec::<f64>().unwrap()), (&[2, 3][..], vec![0., 1., 2., 3., 4., 5.]));
+    let x = read(&golden("version3.npy"), &cpu()).unwrap();
+    assert_eq!((x.shape(), x.to_vec::<i16>().unwrap()), (&[2, 3][..], vec![0, 1, 2, 3, 4, 5]));
+    for name in ["arrays.npz", "arrays_deflated.npz"] {
+        let all = crate::npz::read(&golden(name), &cpu()).unwrap();
+        assert_eq!(all["a"].to_vec::<u32>().unwrap(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!((all["b"].shape(), all["b"].to_vec::<half::f16>().unwrap()[0].to_f32()), (&[][..], 1.5));
+        assert_eq!((all["c"].dtype(), all["c"].shape()), (DType::Bool, &[0, 2][..]));
+        assert_eq!(all["d.e"].to_vec::<i64>().unwrap(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(all.len(), 4);
+    }
+}
