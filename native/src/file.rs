@@ -10,6 +10,8 @@ use taper::io::safetensors;
 use taper::nn::StateDict;
 use taper::{Device, Error, Result};
 
+use crate::weights::map;
+
 /// Writes tensors in the safetensors format. The file appears whole or not at all: it is written beside its place
 /// and then renamed.
 ///
@@ -36,9 +38,7 @@ pub fn save_safetensors(path: impl AsRef<Path>, tensors: &StateDict) -> Result<(
 /// # Errors
 /// The file cannot be read, is not of this format, or does not fit the device.
 pub fn load_safetensors(path: impl AsRef<Path>, device: &Device) -> Result<StateDict> {
-    let path = path.as_ref();
-    let bytes = fs::read(path).map_err(|e| refused(path, &e))?;
-    safetensors::deserialize(&bytes, device)
+    safetensors::deserialize(&map(path.as_ref())?, device)
 }
 
 /// Writes a checkpoint, whole or not at all as [`save_safetensors`] does: a run that is stopped while it writes keeps
@@ -66,8 +66,7 @@ pub fn save_checkpoint(path: impl AsRef<Path>, checkpoint: &Checkpoint) -> Resul
 /// # Errors
 /// The file cannot be read, or is not as it was written.
 pub fn load_checkpoint(path: impl AsRef<Path>, device: &Device) -> Result<Checkpoint> {
-    let path = path.as_ref();
-    Checkpoint::from_bytes(&fs::read(path).map_err(|e| refused(path, &e))?, device)
+    Checkpoint::from_bytes(&map(path.as_ref())?, device)
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -82,7 +81,7 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     written.and_then(|()| fs::rename(&partial, path)).inspect_err(|_| drop(fs::remove_file(&partial)))
 }
 
-fn refused(path: &Path, e: &std::io::Error) -> Error {
+pub(crate) fn refused(path: &Path, e: &std::io::Error) -> Error {
     Error::Io { path: PathBuf::from(path).display().to_string(), message: e.to_string() }
 }
 

@@ -1,7 +1,7 @@
 //! NumPy's `.npz`: a zip file of named arrays.
 
 use taper::nn::StateDict;
-use taper::{Device, Error, Result};
+use taper::{Device, Error, Result, Tensor};
 
 use crate::archive::{Archive, ArchiveWriter};
 use crate::budget::Budget;
@@ -49,6 +49,16 @@ pub fn read(bytes: &[u8], device: &Device) -> Result<StateDict> {
     Ok(out)
 }
 
+/// Reads one array.
+///
+/// # Errors
+/// As [`read`]; there is none of this name.
+pub fn tensor(bytes: &[u8], name: &str, device: &Device) -> Result<Tensor> {
+    let mut budget = Budget::new(FORMAT, bytes.len());
+    let data = Archive::open(FORMAT, bytes)?.read(&format!("{name}{SUFFIX}"), &mut budget)?;
+    npy::named(name, &data, device, &mut budget)
+}
+
 /// What the arrays are, without reading them.
 ///
 /// # Errors
@@ -91,7 +101,7 @@ fn arrays<'a>(archive: &'a Archive<'_>) -> impl Iterator<Item = (&'a str, &'a st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use taper::{DType, Tensor};
+    use taper::DType;
 
     fn arrays() -> StateDict {
         let device = Device::cpu();

@@ -11,6 +11,7 @@ use crate::tensor::Tensor;
 pub mod safetensors {
     use std::borrow::Cow;
     use std::collections::{BTreeMap, HashMap};
+    use std::ops::Range;
 
     use safetensors::tensor::{Dtype, SafeTensors, View};
 
@@ -35,14 +36,8 @@ pub mod safetensors {
     /// # Errors
     /// Bytes that are not of this format; an element type Taper or the device does not have; out of memory.
     pub fn deserialize(bytes: &[u8], device: &Device) -> Result<StateDict> {
-        let file = SafeTensors::deserialize(bytes).map_err(wrong)?;
-        let read = |(name, view): (String, ::safetensors::tensor::TensorView<'_>)| {
-            let dtype =
-                dtype_of(view.dtype()).ok_or_else(|| Error::format(FORMAT, format!("{name} has the unknown type {:?}", view.dtype())))?;
-            let tensor = Tensor::from_bytes(&to_native(view.data(), dtype), dtype, view.shape(), device)?;
-            Ok((name, tensor))
-        };
-        file.tensors().into_iter().map(read).collect()
+        let header = Header::parse(bytes)?;
+        header.tensors.keys().map(|name| Ok((name.clone(), header.tensor(bytes, name, device)?))).collect()
     }
 
     /// Reads the free text only.
@@ -50,8 +45,74 @@ pub mod safetensors {
     /// # Errors
     /// Bytes that are not of this format.
     pub fn metadata(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(wrong)?;
-        Ok(header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect())
+        Ok(Header::parse(bytes)?.metadata)
+    }
+
+    /// What a file says of itself: with it, tensors are read one at a time, from a memory map say.
+    ///
+    /// ```
+    /// use taper::io::safetensors::{self, Header};
+    /// # use taper::prelude::*; fn main() -> taper::Result<()> {
+    /// let device = Device::cpu();
+    /// let state = taper::nn::Linear::new(4, 2, &device)?.state_dict();
+    /// let bytes = safetensors::serialize(&state, &Default::default())?;
+    /// let header = Header::parse(&bytes)?;
+    /// assert_eq!(header.tensors["weight"].shape, [2, 4]);
+    /// assert_eq!(header.tensor(&bytes, "bias", &device)?.shape(), [2]);
+    /// # Ok(()) }
+    /// ```
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Header {
+        pub metadata: BTreeMap<String, String>,
+        pub tensors: BTreeMap<String, Info>,
+    }
+
+    /// A tensor of a file.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Info {
+        /// The element type as the file names it.
+        pub stored: String,
+        /// What it is read as; `None` where Taper has no such type.
+        pub dtype: Option<DType>,
+        pub shape: Vec<usize>,
+        /// Where its elements lie in the file.
+        pub bytes: Range<usize>,
+    }
+
+    impl Header {
+        /// Reads the header of a whole file; no tensor is touched.
+        ///
+        /// # Errors
+        /// Bytes that are not of this format: offsets that overlap, leave gaps or leave the file are not.
+        pub fn parse(bytes: &[u8]) -> Result<Header> {
+            // What is parsed takes up to 24 times its text: a header has to be small beside its file.
+            let length = bytes.first_chunk::<8>().map_or(0, |n| u64::from_le_bytes(*n));
+            if length > bytes.len() as u64 / 6 + (2 << 20) {
+                return Err(Error::format(FORMAT, format!("a header of {length} bytes in a file of {}", bytes.len())));
+            }
+            let (length, header) = SafeTensors::read_metadata(bytes).map_err(wrong)?;
+            let start = 8 + length;
+            let tensor = |(name, info): (String, &::safetensors::tensor::TensorInfo)| {
+                let (from, to) = info.data_offsets;
+                let (stored, dtype) = (format!("{:?}", info.dtype), dtype_of(info.dtype));
+                // Found to lie within the file.
+                (name, Info { stored, dtype, shape: info.shape.clone(), bytes: start + from..start + to })
+            };
+            let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+            Ok(Header { metadata, tensors: header.tensors().into_iter().map(tensor).collect() })
+        }
+
+        /// Reads one tensor of the file this header is of.
+        ///
+        /// # Errors
+        /// There is none of this name; an element type Taper or the device does not have; out of memory; another file.
+        pub fn tensor(&self, bytes: &[u8], name: &str, device: &Device) -> Result<Tensor> {
+            let wrong = |why: &str| Error::format(FORMAT, format!("{name}{why}"));
+            let info = self.tensors.get(name).ok_or_else(|| wrong(" is not in the file"))?;
+            let dtype = info.dtype.ok_or_else(|| wrong(&format!(" has the unknown type {}", info.stored)))?;
+            let data = bytes.get(info.bytes.clone()).ok_or_else(|| wrong(" lies outside the file"))?;
+            Tensor::from_bytes(&to_native(data, dtype), dtype, &info.shape, device)
+        }
     }
 
     fn wrong(e: ::safetensors::SafeTensorError) -> Error {

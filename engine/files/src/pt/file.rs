@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use taper::{Device, Result};
+use taper::{Device, Result, Tensor};
 
 use super::build::{Contents, Recipe, Tensors, tree};
 use super::pickle::{Arena, Item, run, wrong};
@@ -88,6 +88,18 @@ impl<'a> File<'a> {
         self.with(|arena, root, contents, budget| {
             let mut tensors = Tensors::new(arena, contents, device);
             tree(arena, budget, root, &mut |recipe, id, budget| tensors.make(recipe, id, budget))
+        })
+    }
+
+    /// The tensor of a name.
+    ///
+    /// # Errors
+    /// As [`tensors`](Self::tensors).
+    pub fn tensor(&mut self, name: &str, device: &Device) -> Result<Option<Tensor>> {
+        self.with(|arena, root, contents, budget| {
+            let outline = tree(arena, budget, root, &mut |recipe, id, budget| budget.take(256).map(|()| (recipe.clone(), id)))?;
+            let found = outline.tensors().into_iter().rfind(|(n, _)| n == name).map(|(_, found)| found);
+            found.map(|(recipe, id)| Tensors::new(arena, contents, device).make(recipe, *id, budget)).transpose()
         })
     }
 

@@ -191,6 +191,14 @@ pub fn inspect(bytes: &[u8]) -> Result<Vec<Entry>> {
     Ok(tree.tensors().into_iter().map(|(name, recipe)| recipe.entry(&name)).collect())
 }
 
+/// Reads one tensor, under the name [`Value::tensors`] gives it; of several, the last.
+///
+/// # Errors
+/// As [`read`]; there is none of this name.
+pub fn tensor(bytes: &[u8], name: &str, device: &Device) -> Result<Tensor> {
+    File::open(bytes)?.tensor(name, device)?.ok_or_else(|| Error::format(FORMAT, format!("{name} is not in the file")))
+}
+
 /// Under which a checkpoint usually keeps its state dict.
 const USUAL: [&str; 4] = ["state_dict", "model_state_dict", "model", "module"];
 
