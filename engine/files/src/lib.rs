@@ -1,4 +1,4 @@
-//! Other people's model files, as bytes: PyTorch's `.pt`, safetensors in parts, NumPy's `.npy` and `.npz`.
+//! Other people's model files, as bytes: PyTorch's `.pt`, llama.cpp's GGUF, safetensors in parts, NumPy's `.npy` and `.npz`.
 //!
 //! A reader takes a file's bytes and a device and gives tensors; a writer gives bytes. Paths and memory maps are
 //! `taper_native`'s business, so all of this runs in a browser too. Nothing in a file is trusted: whatever the bytes are, a
@@ -19,6 +19,7 @@ mod archive;
 mod budget;
 mod element;
 mod entry;
+pub mod gguf;
 mod model;
 pub mod npy;
 pub mod npz;

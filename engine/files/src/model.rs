@@ -7,7 +7,7 @@ use taper::nn::StateDict;
 use taper::{Device, Error, Result, Tensor};
 
 use crate::archive::Archive;
-use crate::{Entry, npy, npz, pt};
+use crate::{Entry, gguf, npy, npz, pt};
 
 /// A format this crate reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub enum Format {
     Pt,
     Npz,
     Npy,
+    Gguf,
 }
 
 impl Format {
@@ -30,6 +31,9 @@ impl Format {
     pub fn of(bytes: &[u8]) -> Option<Format> {
         if bytes.starts_with(b"\x93NUMPY") {
             return Some(Format::Npy);
+        }
+        if bytes.starts_with(b"GGUF") {
+            return Some(Format::Gguf);
         }
         if bytes.starts_with(b"PK") {
             let archive = Archive::open("zip", bytes).ok()?;
@@ -51,6 +55,7 @@ impl Format {
             "pt" | "pth" | "bin" | "ckpt" => Format::Pt,
             "npz" => Format::Npz,
             "npy" => Format::Npy,
+            "gguf" => Format::Gguf,
             _ => return None,
         })
     }
@@ -63,6 +68,7 @@ impl std::fmt::Display for Format {
             Format::Pt => "PyTorch",
             Format::Npz => "NumPy archive",
             Format::Npy => "NumPy array",
+            Format::Gguf => "GGUF",
         })
     }
 }
@@ -91,6 +97,7 @@ enum Kind {
     Pt,
     Npz,
     Npy,
+    Gguf(gguf::Header),
 }
 
 /// What the only array of an `.npy` file is called.
@@ -114,6 +121,11 @@ impl<B: AsRef<[u8]>> ModelFile<B> {
             Format::Pt => (Kind::Pt, pt::inspect(data)?),
             Format::Npz => (Kind::Npz, npz::inspect(data)?),
             Format::Npy => (Kind::Npy, vec![npy::inspect(ARRAY, data)?]),
+            Format::Gguf => {
+                let header = gguf::Header::parse(data)?;
+                let entries = header.entries();
+                (Kind::Gguf(header), entries)
+            }
         };
         Ok(ModelFile { bytes, kind, entries })
     }
@@ -124,6 +136,7 @@ impl<B: AsRef<[u8]>> ModelFile<B> {
             Kind::Pt => Format::Pt,
             Kind::Npz => Format::Npz,
             Kind::Npy => Format::Npy,
+            Kind::Gguf(_) => Format::Gguf,
         }
     }
 
@@ -136,13 +149,14 @@ impl<B: AsRef<[u8]>> ModelFile<B> {
     pub fn metadata(&self) -> BTreeMap<String, String> {
         match &self.kind {
             Kind::Safetensors(header) => header.metadata.clone(),
+            Kind::Gguf(header) => header.metadata.iter().map(|(k, v)| (k.clone(), v.to_string())).collect(),
             Kind::Pt | Kind::Npz | Kind::Npy => BTreeMap::new(),
         }
     }
 
     /// Whether [`tensor`](Self::tensor) finds one without going through the others.
     pub fn is_indexed(&self) -> bool {
-        matches!(self.kind, Kind::Safetensors(_))
+        matches!(self.kind, Kind::Safetensors(_) | Kind::Gguf(_))
     }
 
     /// Reads one tensor.
@@ -153,6 +167,7 @@ impl<B: AsRef<[u8]>> ModelFile<B> {
         let bytes = self.bytes.as_ref();
         match &self.kind {
             Kind::Safetensors(header) => header.tensor(bytes, name, device),
+            Kind::Gguf(header) => header.tensor(bytes, name, device),
             Kind::Pt => pt::tensor(bytes, name, device),
             Kind::Npz => npz::tensor(bytes, name, device),
             Kind::Npy if name == ARRAY => npy::read(bytes, device),
@@ -169,7 +184,9 @@ impl<B: AsRef<[u8]>> ModelFile<B> {
         match &self.kind {
             Kind::Pt => Ok(pt::read(bytes, device)?.tensors().into_iter().map(|(n, t)| (n, t.clone())).collect()),
             Kind::Npz => npz::read(bytes, device),
-            Kind::Safetensors(_) | Kind::Npy => self.entries.iter().map(|e| Ok((e.name.clone(), self.tensor(&e.name, device)?))).collect(),
+            Kind::Safetensors(_) | Kind::Gguf(_) | Kind::Npy => {
+                self.entries.iter().map(|e| Ok((e.name.clone(), self.tensor(&e.name, device)?))).collect()
+            }
         }
     }
 }
