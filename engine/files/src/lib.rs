@@ -20,10 +20,13 @@ mod budget;
 mod element;
 mod entry;
 pub mod gguf;
+pub mod layout;
 mod model;
 pub mod npy;
 pub mod npz;
+pub mod parity;
 pub mod pt;
+pub mod rename;
 pub mod shards;
 
 pub use entry::Entry;

@@ -154,6 +154,14 @@ impl<B: AsRef<[u8]>> ModelFile<B> {
         }
     }
 
+    /// A GGUF file's metadata with its types.
+    pub fn gguf_metadata(&self) -> Option<&BTreeMap<String, gguf::Meta>> {
+        match &self.kind {
+            Kind::Gguf(header) => Some(&header.metadata),
+            _ => None,
+        }
+    }
+
     /// Whether [`tensor`](Self::tensor) finds one without going through the others.
     pub fn is_indexed(&self) -> bool {
         matches!(self.kind, Kind::Safetensors(_) | Kind::Gguf(_))

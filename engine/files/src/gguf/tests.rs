@@ -97,9 +97,9 @@ fn what_does_not_fit_is_refused() {
     for (at, bytes, what) in [
         (4, &[1u8, 0, 0, 0][..], "version 1"),
         (8, &[2], "outside the file"),
-        (16, &[255; 8], "ends in the middle"),
+        (16, &[255; 8], "is there twice"),
         (33, &[99], "99 dimensions"),
-        (37, &[5], "outside the file"),
+        (37, &[9], "outside the file"),
         (37, &[255; 8], "more elements"),
         (45, &[77], "unknown type 77"),
         (45, &[12], "no whole blocks"),
