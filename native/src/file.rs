@@ -28,9 +28,7 @@ use crate::weights::map;
 /// # Errors
 /// The operating system refuses; a tensor whose computation failed.
 pub fn save_safetensors(path: impl AsRef<Path>, tensors: &StateDict) -> Result<()> {
-    let path = path.as_ref();
-    let bytes = safetensors::serialize(tensors, &BTreeMap::new())?;
-    write_atomically(path, &bytes).map_err(|e| refused(path, &e))
+    save(path, &safetensors::serialize(tensors, &BTreeMap::new())?)
 }
 
 /// Reads the tensors of a safetensors file onto a device.
@@ -57,8 +55,7 @@ pub fn load_safetensors(path: impl AsRef<Path>, device: &Device) -> Result<State
 /// # Errors
 /// The operating system refuses; a tensor whose computation failed.
 pub fn save_checkpoint(path: impl AsRef<Path>, checkpoint: &Checkpoint) -> Result<()> {
-    let path = path.as_ref();
-    write_atomically(path, &checkpoint.to_bytes()?).map_err(|e| refused(path, &e))
+    save(path, &checkpoint.to_bytes()?)
 }
 
 /// Reads a checkpoint; its tensors are put on `device`.
@@ -67,6 +64,23 @@ pub fn save_checkpoint(path: impl AsRef<Path>, checkpoint: &Checkpoint) -> Resul
 /// The file cannot be read, or is not as it was written.
 pub fn load_checkpoint(path: impl AsRef<Path>, device: &Device) -> Result<Checkpoint> {
     Checkpoint::from_bytes(&map(path.as_ref())?, device)
+}
+
+/// Writes a file, whole or not at all: it is written beside its place and then renamed.
+///
+/// ```
+/// # fn main() -> taper::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("taper-doc-{}.npy", std::process::id()));
+/// let x = taper::Tensor::ones([2, 3], &taper::Device::cpu())?;
+/// taper_native::save(&path, &taper_files::npy::write(&x)?)?;
+/// # std::fs::remove_file(path).ok(); Ok(()) }
+/// ```
+///
+/// # Errors
+/// The operating system refuses.
+pub fn save(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let path = path.as_ref();
+    write_atomically(path, bytes).map_err(|e| refused(path, &e))
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -4,6 +4,6 @@ mod file;
 mod loader;
 mod weights;
 
-pub use file::{load_checkpoint, load_safetensors, save_checkpoint, save_safetensors};
+pub use file::{load_checkpoint, load_safetensors, save, save_checkpoint, save_safetensors};
 pub use loader::{Loader, Prefetched};
 pub use weights::Weights;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use taper::nn::StateDict;
 use taper::{Device, Error, Result, Tensor};
+use taper_files::gguf::Meta;
 use taper_files::shards::Index;
 use taper_files::{Entry, Format, ModelFile};
 
@@ -126,6 +127,16 @@ impl Weights {
     /// What else is said, as text.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
+    }
+
+    /// A GGUF file's metadata with its types.
+    pub fn gguf_metadata(&self) -> Option<&BTreeMap<String, Meta>> {
+        self.parts.first().and_then(|(_, file)| file.gguf_metadata())
+    }
+
+    /// Whether [`tensor`](Self::tensor) finds one without going through the others.
+    pub fn is_indexed(&self) -> bool {
+        self.parts.iter().all(|(_, file)| file.is_indexed())
     }
 
     /// Reads one tensor.

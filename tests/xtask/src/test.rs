@@ -71,7 +71,8 @@ pub fn run(options: &Options) -> ExitCode {
     // What the README tells people to start: in release, as they will build it.
     report.step("examples", || check(&Ok(()), "build --release --package taper-examples --lib --examples"));
     report.step("wasm32", || {
-        match wasm.and_then(|wasm| run_command(environment(wasm.cargo("build --package taper --package taper-onnx --package taper-web")))) {
+        let packages = "build --package taper --package taper-files --package taper-onnx --package taper-web";
+        match wasm.and_then(|wasm| run_command(environment(wasm.cargo(packages)))) {
             Ok(()) => Outcome::passed(String::new()),
             Err(reason) => Outcome::failed(reason),
         }
