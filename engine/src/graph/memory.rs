@@ -130,21 +130,31 @@ fn share(stays: &[Stay]) -> (Vec<usize>, Vec<usize>) {
     order.sort_by_key(|&i| (std::cmp::Reverse(stays[i].bytes), stays[i].from));
     let mut slot_of = vec![0; stays.len()];
     let mut slots: Vec<usize> = Vec::new();
-    // When each slot is taken, in order.
+    // When each slot is taken, in order; and the slots that nothing has taken for good.
     let mut taken: Vec<Vec<(usize, usize)>> = Vec::new();
+    let mut open: Vec<usize> = Vec::new();
     for i in order {
         let stay = &stays[i];
-        let place = |times: &Vec<(usize, usize)>| {
+        let place = |s: usize| {
+            let times = &taken[s];
             let at = times.partition_point(|&(from, _)| from <= stay.until);
-            (at == 0 || times[at - 1].1 < stay.from).then_some(at)
+            (at == 0 || times[at - 1].1 < stay.from).then_some((s, at))
         };
-        let fits = |s: usize| stay.until != FOREVER || slots[s] == stay.bytes;
-        let found = (0..slots.len()).rev().filter(|&s| fits(s)).find_map(|s| Some((s, place(&taken[s])?)));
+        let lasts = stay.until == FOREVER;
+        let found = if lasts {
+            open.iter().rev().take_while(|s| slots[**s] == stay.bytes).find_map(|&s| place(s))
+        } else {
+            (0..slots.len()).rev().find_map(place)
+        };
         let (slot, at) = found.unwrap_or_else(|| {
             slots.push(stay.bytes);
             taken.push(Vec::new());
+            open.push(slots.len() - 1);
             (slots.len() - 1, 0)
         });
+        if lasts {
+            open.retain(|&s| s != slot);
+        }
         taken[slot].insert(at, (stay.from, stay.until));
         slot_of[i] = slot;
     }

@@ -39,7 +39,7 @@ pub(crate) struct Graph {
 
 /// Operations after which a flush happens by itself: enough for a training step of a large model, and a
 /// bound on the memory that pending work can pin.
-const FLUSH_AFTER: usize = 4096;
+const FLUSH_AFTER: usize = 1 << 14;
 
 /// `TAPER_EAGER=1`: every operation is its own plan. The debugger, and the oracle of the tests.
 static EAGER: LazyLock<bool> = LazyLock::new(|| std::env::var("TAPER_EAGER").is_ok_and(|v| v == "1"));
