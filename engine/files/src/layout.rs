@@ -167,7 +167,7 @@ fn keras_cell(layer: &str, mut weights: Weights) -> Result<Vec<(String, Tensor)>
     let (&[_, wide], &[size, wide_too]) = (kernel.shape(), recurrent.shape()) else {
         return Err(wrong(layer, "kernels that are no matrices"));
     };
-    let gates = if size == 0 { 0 } else { wide / size };
+    let gates = wide.checked_div(size).unwrap_or(0);
     if wide != wide_too || gates * size != wide || !matches!(gates, 1 | 3 | 4) {
         return Err(wrong(layer, &format!("kernels of {:?} and {:?} are no cell's", kernel.shape(), recurrent.shape())));
     }

@@ -2,7 +2,8 @@
 //!
 //! A reader takes a file's bytes and a device and gives tensors; a writer gives bytes. Paths and memory maps are
 //! `taper_native`'s business, so all of this runs in a browser too. Nothing in a file is trusted: whatever the bytes are, a
-//! reader gives tensors or one error, and takes no more memory than four times the file and 64 MiB.
+//! reader gives tensors or one error, and takes no more memory than four times the file and 64 MiB (GGUF's quantised tensors
+//! are larger: what their shapes say, which the file's size bounds too).
 //!
 //! ```
 //! use taper::prelude::*;
