@@ -196,7 +196,7 @@ pub fn gradient_penalty(critic: impl Fn(&Tensor) -> Result<Tensor>, real: &Tenso
     })?
     .detach()?;
     between.requires_grad_(true)?;
-    let scores = autograd::enable_grad(|| critic(&between))?.sum_all()?;
+    let scores = autograd::enable_grad(|| critic(&between)?.sum_all())?;
     let slope = autograd::grad(&[&scores], &[&between], &[None], true, true)?.pop().flatten();
     let slope = slope.ok_or_else(|| Error::autograd(op, "the critic does not depend on its input"))?;
     let slope = if slope.rank() > 1 { slope.flatten(1, -1)?.norm(2.0, 1, false)? } else { slope.abs()? };
