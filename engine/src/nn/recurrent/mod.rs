@@ -385,7 +385,8 @@ networks! {
     RNN, RNNBuilder;
     /// Long short-term memory.
     LSTM, LSTMBuilder;
-    /// Gated recurrent units.
+    /// Gated recurrent units, as PyTorch has them: `h = (1 - z) n + z h` with `n = tanh(W x + b + r (U h + c))`. In the paper `z` is what
+    /// goes, and `r` multiplies `h` before the product.
     GRU, GRUBuilder;
 }
 
