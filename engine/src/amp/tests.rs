@@ -270,3 +270,38 @@ fn steps_of_f16_parameters_stay_finite() {
         Ok(())
     });
 }
+
+/// Parameters in f16 have lost what scaling was to save: an error, and nothing is changed.
+#[test]
+fn gradients_of_half_parameters_are_not_unscaled() {
+    for_each_device(|device| {
+        let w = Tensor::ones([3], (DType::F16, device))?;
+        w.requires_grad_(true)?;
+        let mut optimizer = Sgd::new([w.clone()], 0.5)?;
+        let mut scaler = GradScaler::new().init_scale(8.0);
+        scaler.scale(&w.to_dtype(DType::F32)?.sum_all()?)?.backward()?;
+        assert!(scaler.unscale_(&optimizer).is_err_and(|e| e.to_string().contains("f16")));
+        assert!(scaler.step(&mut optimizer).is_err_and(|e| e.to_string().contains("f16")));
+        let read = |t: &Tensor| t.to_dtype(DType::F32)?.to_vec::<f32>();
+        assert_eq!((read(&w)?, read(&w.grad().unwrap())?), (vec![1.0; 3], vec![8.0; 3]));
+        Ok(())
+    });
+}
+
+/// What is smallest in f16 is not so in f32: it arrives. GPUs may drop what is below the smallest normal f32; the CPU does not,
+/// on any of its threads.
+#[test]
+fn the_smallest_numbers_are_kept() -> Result<()> {
+    for_each_device(|device| {
+        let x = Tensor::new([5.960_464_5e-8, 6.0e-5, -3.0e-7], device)?;
+        let (there, back) = (x.to_dtype(DType::F16)?, x.to_dtype(DType::F16)?.to_dtype(DType::F32)?.to_vec::<f32>()?);
+        assert_eq!((there.dtype(), back[0]), (DType::F16, 5.960_464_5e-8));
+        assert!(x.to_vec::<f32>()?.iter().zip(&back).all(|(a, b)| (a - b).abs() <= 3e-8), "{back:?}");
+        Ok(())
+    });
+    let n = 1 << 18;
+    let x = Tensor::full([n], f64::from(f32::from_bits(1)), &Device::cpu())?;
+    let tiny = x.mul(4.0)?.add(&x)?.to_vec::<f32>()?;
+    assert!(tiny.iter().all(|v| v.to_bits() == 5));
+    Ok(())
+}

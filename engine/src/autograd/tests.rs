@@ -260,3 +260,39 @@ fn a_budget_decides_what_is_computed_again() {
         Ok(())
     });
 }
+
+/// Scores of a graph that are masked where they lie: what is hidden has no slope, and a row without anything left is even.
+#[test]
+fn scores_may_be_masked_in_place() {
+    for_each_device(|device| {
+        let q = Tensor::from_vec(vec![0.3f32, -0.7, 1.1, 0.4, 0.2, 0.9], [3, 2], device)?;
+        q.requires_grad_(true)?;
+        let hidden = Tensor::new([[false, true, false], [false, false, true], [true, true, true]], device)?;
+        let run = |in_place: bool| -> Result<(Vec<f32>, Vec<f32>)> {
+            q.zero_grad();
+            let scores = q.matmul(&q.detach()?.t()?)?.div(2f64.sqrt())?;
+            let scores = if in_place { scores.masked_fill_(&hidden, -1e9)?.clone() } else { scores.masked_fill(&hidden, -1e9)? };
+            let p = scores.softmax(-1)?;
+            p.mul(&Tensor::new([1.0, -2.0, 3.0], device)?)?.sum_all()?.backward()?;
+            Ok((p.to_vec()?, q.grad().unwrap().to_vec()?))
+        };
+        let ((p, g), (own, expected)) = (run(true)?, run(false)?);
+        assert!(p.iter().zip(&own).chain(g.iter().zip(&expected)).all(|(a, b)| (a - b).abs() < 1e-6), "{g:?} {expected:?}");
+        assert!(p[1] == 0.0 && p[5] == 0.0 && p[6..].iter().all(|p| (p - 1.0 / 3.0).abs() < 1e-6), "{p:?}");
+        assert!(g[..4].iter().any(|&g| g != 0.0) && g[4..].iter().all(|&g| g == 0.0), "{g:?}");
+        Ok(())
+    });
+}
+
+/// An input that a function does not use keeps its place, and the vectors of those behind it stay theirs.
+#[test]
+fn curvatures_of_unused_inputs_keep_their_places() -> Result<()> {
+    let (a, unused, b) = (leaf(&[3.0], &[1])?, leaf(&[7.0, 8.0], &[2])?, leaf(&[0.5], &[1])?);
+    let (va, vu, vb) = (leaf(&[2.0], &[1])?, leaf(&[9.0, 9.0], &[2])?, leaf(&[-1.0], &[1])?);
+    let (_, product) = hvp(|x| x[0].square()?.mul(&x[2])?.sum_all(), &[&a, &unused, &b], &[&va, &vu, &vb])?;
+    // Of a^2 b: 2 b va + 2 a vb, and 2 a va.
+    assert_close(&product[0], &[2.0 - 6.0], 1e-12, 0.0);
+    assert_close(&product[1], &[0.0, 0.0], 0.0, 0.0);
+    assert_close(&product[2], &[12.0], 1e-12, 0.0);
+    Ok(())
+}

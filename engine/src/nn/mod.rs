@@ -55,6 +55,8 @@ mod linear;
 mod loss;
 mod losses;
 mod module;
+#[cfg(test)]
+mod module_traps;
 mod norm;
 mod pad;
 mod param;

@@ -3,7 +3,7 @@
 use super::lr_scheduler::{Scheduler, WarmupCosine};
 use super::*;
 use crate::testing::{assert_close, for_each_device};
-use crate::{Device, Result, Tensor};
+use crate::{DType, Device, Result, Tensor};
 
 fn weight(values: &[f32], device: &Device) -> Result<Tensor> {
     let w = Tensor::from_slice(values, [values.len()], device)?;
@@ -101,4 +101,66 @@ fn penalties_by_hand_have_their_own_gradients() {
         assert_close(&w.grad().unwrap(), &[-0.4, 0.0, 0.6], 1e-6, 1e-7);
         Ok(())
     });
+}
+
+/// A limit is applied where the gradients lie: nothing runs before the step does, let alone is read.
+#[test]
+fn clipping_waits_for_nothing() {
+    for_each_device(|device| {
+        let w = weight(&[1.0, 2.0], device)?;
+        w.square()?.sum_all()?.backward()?;
+        device.flush()?;
+        let before = device.stats().plans_run;
+        let norm = crate::with_eager(false, || clip_grad_norm_([&w], 1.0, 2.0, false))?;
+        assert_eq!(device.stats().plans_run, before, "{device}");
+        assert_close(&norm, &[20f64.sqrt()], 1e-5, 0.0);
+        Ok(())
+    });
+}
+
+/// One step asks for the loss again and again, returns the first one, and does not ask twice where there is nothing to gain.
+#[test]
+fn a_step_of_lbfgs_evaluates_many_times() -> Result<()> {
+    let w = Tensor::new([3.0, -2.0], (DType::F64, &Device::cpu()))?;
+    w.requires_grad_(true)?;
+    let mut optimizer = Lbfgs::builder().build([w.clone()])?;
+    let mut run = || -> Result<(f64, usize)> {
+        let mut calls = 0;
+        let loss = optimizer.step_with(&mut || {
+            calls += 1;
+            w.zero_grad();
+            let loss = w.sub(1.0)?.square()?.sum_all()?;
+            loss.backward()?;
+            Ok(loss)
+        })?;
+        Ok((loss.item::<f64>()?, calls))
+    };
+    let (loss, calls) = run()?;
+    assert!(loss == 13.0 && (2..=25).contains(&calls), "{loss} {calls}");
+    let (loss, calls) = run()?;
+    assert!(loss < 1e-12 && calls == 1, "{loss} {calls}");
+    assert_close(&w, &[1.0, 1.0], 1e-6, 0.0);
+    Ok(())
+}
+
+/// A model that goes over to double precision takes its averages along, in its own type, and the number of steps.
+#[test]
+fn averages_follow_a_change_of_precision() -> Result<()> {
+    let w = weight(&[1.0, -2.0], &Device::cpu())?;
+    let mut adam = Adam::new([w.clone()], 0.1)?;
+    let step = |adam: &mut Adam, w: &Tensor| {
+        w.zero_grad();
+        w.square()?.sum_all()?.backward()?;
+        adam.step()
+    };
+    step(&mut adam, &w)?;
+    let wide = w.detach()?.to_dtype(DType::F64)?;
+    wide.requires_grad_(true)?;
+    let mut other = Adam::new([wide.clone()], 0.1)?;
+    other.load_state_dict(&adam.state_dict()?)?;
+    assert_eq!(other.state_dict()?.state[&0]["exp_avg"].dtype(), DType::F64);
+    step(&mut adam, &w)?;
+    step(&mut other, &wide)?;
+    assert_close(&w, &wide.to_vec::<f64>()?, 1e-5, 0.0);
+    Ok(())
 }
