@@ -224,7 +224,7 @@ impl<'a> Call<'a> {
 
     /// Sizes: not negative, and not so large that sums of them would not fit.
     pub fn sizes(&self, values: &[i64]) -> Result<Vec<usize>> {
-        self.up_to(values, 1 << 40)
+        self.up_to(values, crate::LARGE)
     }
 
     /// Strides, windows, paddings: small enough to be multiplied.

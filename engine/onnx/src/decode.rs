@@ -20,7 +20,7 @@ pub(crate) fn wrong(message: impl Into<String>) -> Error {
 /// The shape of a message, and how many elements that is.
 fn shape(dims: &[i64]) -> Result<(Vec<usize>, usize)> {
     let shape: Option<Vec<usize>> = dims.iter().map(|&d| usize::try_from(d).ok()).collect();
-    let counted = shape.and_then(|s| s.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n < 1 << 48).map(|n| (s, n)));
+    let counted = shape.and_then(|s| s.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n < crate::LARGE).map(|n| (s, n)));
     counted.ok_or_else(|| wrong(format!("{dims:?} is no shape")))
 }
 

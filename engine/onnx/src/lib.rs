@@ -34,6 +34,9 @@ mod run;
 mod tests;
 mod value;
 
+/// Sizes above are refused: sums of those below fit, also where addresses have 32 bits.
+const LARGE: usize = if usize::BITS == 64 { usize::MAX >> 24 } else { usize::MAX >> 2 };
+
 pub use decode::External;
 pub use element::{Elem, Narrow};
 pub use graph::{Port, Size};

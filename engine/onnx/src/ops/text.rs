@@ -38,7 +38,7 @@ fn tf_idf(c: &Call<'_>) -> Out {
     let tokens = x.to_ints()?;
     let grams = pool(c)?;
     let limits = c.sizes(&[c.int("min_gram_length", 1)?, c.int("max_gram_length", 1)?, c.int("max_skip_count", 0)?])?;
-    let width = c.list("ngram_indexes")?.unwrap_or_default().iter().max().map_or(0, |&m| m.clamp(-1, 1 << 40) + 1) as usize;
+    let width = c.list("ngram_indexes")?.unwrap_or_default().iter().max().map_or(0, |&m| m.clamp(-1, 1 << 30) + 1) as usize;
     let (rows, columns) = match x.shape[..] {
         [] => (1, 1),
         [n] => (1, n),
